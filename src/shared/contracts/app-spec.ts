@@ -1,0 +1,69 @@
+/**
+ * AppSpec: what the CLI makes out of `paas.yml`, a Cloud Foundry manifest, a Procfile and flags, and sends with a push.
+ * All sizes are MiB, all durations milliseconds.
+ */
+import * as z from 'zod/mini';
+import { dnsLabel } from '../ids.ts';
+
+export const label = z.string().check(z.regex(dnsLabel, 'must be a DNS label: a-z, 0-9 and -, at most 63 characters'));
+
+/** Process type names become instance names (`web.1`) and config keys; same rule as a DNS label. */
+export const processTypeName = label;
+
+export const processKind = z.enum(['web', 'service', 'worker', 'cron', 'task']);
+export type ProcessKind = z.infer<typeof processKind>;
+
+export const health = z.object({
+  /** `http`: 2xx/3xx at `path`; `port`: a TCP connection; `process`: the process lives. */
+  type: z.enum(['http', 'port', 'process']),
+  path: z.optional(z.string().check(z.startsWith('/'))),
+  /** How long an instance may take to become healthy after its start. */
+  timeoutMs: z._default(z.int().check(z.positive()), 60_000),
+  /** Liveness and readiness interval once it is healthy. */
+  intervalMs: z._default(z.int().check(z.positive()), 10_000),
+});
+export type Health = z.infer<typeof health>;
+
+export const processSpec = z.object({
+  kind: processKind,
+  /** A shell command line (`sh -c`). Absent: the stack's default for this process type. */
+  command: z.optional(z.string().check(z.minLength(1))),
+  instances: z.optional(z.int().check(z.nonnegative(), z.maximum(1000))),
+  memoryMb: z.optional(z.int().check(z.minimum(16))),
+  /** Cores; absent: no limit. */
+  cpu: z.optional(z.number().check(z.positive())),
+  health: z.optional(health),
+  /** cron only: five fields, UTC. */
+  schedule: z.optional(z.string()),
+  /** SIGTERM to SIGKILL. Absent: the cluster's default. */
+  graceMs: z.optional(z.int().check(z.nonnegative())),
+});
+export type ProcessSpec = z.infer<typeof processSpec>;
+
+/** `host` or `host/path`; host may begin with `*.`. Checked in full by shared/routes.ts. */
+export const routeText = z.string().check(z.minLength(1), z.maxLength(1024));
+
+export const envName = z.string().check(z.regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'must be a name of letters, digits and _'));
+export const configMap = z.record(envName, z.string());
+
+export const strategy = z.enum(['rolling', 'canary', 'recreate']);
+
+export const appSpec = z.object({
+  name: label,
+  stack: z.optional(z.string()),
+  base: z.optional(z.string()),
+  build: z.optional(z.string()),
+  release: z.optional(z.string()),
+  processes: z.record(processTypeName, processSpec),
+  routes: z.optional(z.array(routeText)),
+  config: z.optional(configMap),
+  rollout: z.optional(
+    z.object({
+      strategy: z.optional(strategy),
+      maxInFlight: z.optional(z.int().check(z.positive())),
+    }),
+  ),
+});
+export type AppSpec = z.infer<typeof appSpec>;
+
+export const defaultMemoryMb = 512;
