@@ -1,0 +1,393 @@
+/**
+ * The HTTP API between CLI and control plane. Every request is signed (shared/signing); every change carries an
+ * Idempotency-Key. Paths are in `docs/api.md`, generated with /openapi.json from control/api.
+ *
+ * App paths begin with /v1/projects/:project/environments/:environment/apps/:app (below: A).
+ */
+import * as z from 'zod/mini';
+import { appSpec, configMap, label, processKind, routeText, strategy } from './app-spec.ts';
+import { digest, instanceExit, instanceState } from './instances.ts';
+
+const iso = z.string();
+const role = z.enum(['owner', 'developer', 'viewer']);
+
+export const errorResponse = z.object({
+  error: z.object({
+    code: z.string(),
+    message: z.string(),
+    hint: z.string(),
+    details: z.record(z.string(), z.unknown()),
+  }),
+});
+
+/* ---- platform ---- */
+
+/** GET /v1/status */
+export const statusResponse = z.object({
+  server: z.object({ url: z.string(), version: z.string(), state: z.string() }),
+  router: z.object({ url: z.nullable(z.string()), driver: z.string(), tableVersion: z.int() }),
+  cloud: z.object({ driver: z.string() }),
+  hosts: z.object({ total: z.int(), ready: z.int() }),
+  apps: z.object({ total: z.int(), healthy: z.int() }),
+  warnings: z.array(z.string()),
+});
+export type StatusResponse = z.infer<typeof statusResponse>;
+
+/** GET /v1/whoami */
+export const whoamiResponse = z.object({ principal: z.string(), keyId: z.string(), role });
+export type WhoamiResponse = z.infer<typeof whoamiResponse>;
+
+/* ---- source upload: POST /v1/missing, POST /v1/uploads, PUT /v1/uploads/:id?offset=N, GET /v1/uploads/:id,
+        POST /v1/uploads/:id/finish ---- */
+
+export const missingRequest = z.object({ digests: z.array(digest).check(z.maxLength(50_000)) });
+export const missingResponse = z.object({ missing: z.array(digest) });
+export const uploadRequest = z.object({ bytes: z.int().check(z.nonnegative()) });
+export const uploadResponse = z.object({ id: z.string(), offset: z.int() });
+
+/* ---- apps ---- */
+
+/** GET /v1/apps?project=&environment= */
+export const appSummary = z.object({
+  name: z.string(),
+  project: z.string(),
+  environment: z.string(),
+  /** deploying, healthy, degraded, down, stopped, empty (no release yet), destroying */
+  state: z.string(),
+  release: z.nullable(z.int()),
+  instances: z.object({ desired: z.int(), healthy: z.int() }),
+  urls: z.array(z.string()),
+});
+export type AppSummary = z.infer<typeof appSummary>;
+
+export const formation = z.record(
+  z.string(),
+  z.object({
+    kind: processKind,
+    instances: z.int(),
+    memoryMb: z.int(),
+    cpu: z.nullable(z.number()),
+    schedule: z.nullable(z.string()),
+  }),
+);
+export type Formation = z.infer<typeof formation>;
+
+/** GET A */
+export const appDetail = z.extend(appSummary, {
+  id: z.string(),
+  createdAt: iso,
+  stack: z.nullable(z.string()),
+  base: z.nullable(z.string()),
+  formation,
+  routes: z.array(z.string()),
+  /** Router ports of `service` processes: process type -> port. */
+  ports: z.record(z.string(), z.int()),
+  deployment: z.nullable(z.string()),
+});
+export type AppDetail = z.infer<typeof appDetail>;
+
+/** POST A/pushes */
+export const pushRequest = z.object({
+  source: z.object({
+    tree: digest,
+    /** Where it came from, for `paas releases`: kind, url, ref, commit, dirty. */
+    provenance: z._default(z.record(z.string(), z.union([z.string(), z.boolean()])), {}),
+  }),
+  spec: appSpec,
+  /** Config names whose values the server makes at the first push (app.json `generator: secret`). */
+  generated: z._default(z.array(z.string()), []),
+  strategy: z.optional(strategy),
+  maxInFlight: z.optional(z.int().check(z.positive())),
+  /** Give the app no address at its first push. */
+  noRoute: z._default(z.boolean(), false),
+  /** Counts, memory and cpu given as flags: they apply always, not only where the manifest changed. */
+  overrides: z._default(
+    z.record(
+      z.string(),
+      z.object({
+        instances: z.optional(z.int()),
+        memoryMb: z.optional(z.int()),
+        cpu: z.optional(z.number()),
+        command: z.optional(z.string()),
+      }),
+    ),
+    {},
+  ),
+  config: z._default(configMap, {}),
+  message: z._default(z.string().check(z.maxLength(2000)), ''),
+  /** What to do when a deployment of this app is under way. */
+  concurrent: z._default(z.enum(['supersede', 'wait']), 'supersede'),
+});
+export type PushRequest = z.input<typeof pushRequest>;
+
+/** POST A/plans: the same body; nothing is changed anywhere. */
+export const pushPlan = z.object({
+  app: z.string(),
+  changed: z.boolean(),
+  plan: z.array(
+    z.object({ action: z.string(), target: z.string(), from: z.nullable(z.string()), to: z.nullable(z.string()) }),
+  ),
+});
+export type PushPlan = z.infer<typeof pushPlan>;
+
+export const deploymentState = z.enum([
+  'queued',
+  'building',
+  'releasing',
+  'rolling',
+  'succeeded',
+  'failed',
+  'cancelled',
+  'superseded',
+]);
+export type DeploymentState = z.infer<typeof deploymentState>;
+
+/** GET A/deployments/:id; the answer to every change that is rolled out. */
+export const deployment = z.object({
+  id: z.string(),
+  kind: z.enum(['push', 'config', 'rollback', 'scale', 'restart', 'start', 'stop']),
+  app: z.string(),
+  project: z.string(),
+  environment: z.string(),
+  state: deploymentState,
+  changed: z.boolean(),
+  release: z.nullable(z.int()),
+  url: z.nullable(z.string()),
+  build: z.nullable(z.object({ stack: z.string(), cached: z.boolean(), durationMs: z.number() })),
+  rollout: z.nullable(z.object({ id: z.string(), state: z.string() })),
+  error: z.nullable(
+    z.object({ code: z.string(), message: z.string(), hint: z.string(), details: z.record(z.string(), z.unknown()) }),
+  ),
+  createdAt: iso,
+  finishedAt: z.nullable(iso),
+});
+export type Deployment = z.infer<typeof deployment>;
+
+/**
+ * GET A/deployments/:id/stream: server-sent events. `event: progress` carries one of these; `event: end` carries the
+ * final Deployment. `kind` is the event's kind (`build.started`, `instance.healthy`, …) or `output` for a build's line.
+ */
+export const progress = z.object({
+  ts: iso,
+  kind: z.string(),
+  message: z.string(),
+  details: z.record(z.string(), z.unknown()),
+});
+export type Progress = z.infer<typeof progress>;
+
+/** GET A/instances (with ?all=1 also the ended ones that are still known) */
+export const instanceRow = z.object({
+  name: z.string(),
+  id: z.string(),
+  type: z.string(),
+  release: z.int(),
+  state: instanceState,
+  ready: z.boolean(),
+  host: z.nullable(z.string()),
+  address: z.nullable(z.string()),
+  port: z.nullable(z.int()),
+  startedAt: z.nullable(iso),
+  restarts: z.int(),
+  /** Cores in use, MiB in use; null while unknown. */
+  cpu: z.nullable(z.number()),
+  memory: z.nullable(z.number()),
+  memoryLimit: z.int(),
+  message: z.nullable(z.string()),
+  exit: z.nullable(instanceExit),
+});
+export type InstanceRow = z.infer<typeof instanceRow>;
+
+/** GET A/formation -> formation; PATCH A/formation -> {formation, deployment} */
+export const scaleRequest = z.object({
+  processes: z.record(
+    label,
+    z.object({
+      instances: z.optional(z.int().check(z.nonnegative(), z.maximum(1000))),
+      /** Relative change; applied atomically on the server. */
+      delta: z.optional(z.int()),
+      memoryMb: z.optional(z.int().check(z.minimum(16))),
+      /** null takes the limit away. */
+      cpu: z.optional(z.nullable(z.number().check(z.positive()))),
+    }),
+  ),
+});
+export type ScaleRequest = z.infer<typeof scaleRequest>;
+/** `deployment` is null where nothing changed. Its end means: the asked-for instances are healthy, the others gone. */
+export const scaleResponse = z.object({ formation, deployment: z.nullable(deployment) });
+
+/** POST A/restart; both absent: every instance, one after the other. */
+export const restartRequest = z.object({ process: z.optional(z.string()), instance: z.optional(z.string()) });
+/** POST A/stop, POST A/start, POST A/restart, POST A/rollback -> {deployment} (null: nothing to do) */
+export const deploymentResponse = z.object({ deployment: z.nullable(deployment) });
+export type DeploymentResponse = z.infer<typeof deploymentResponse>;
+
+/** GET A/config -> values in clear (the CLI masks); PATCH A/config -> {version, changed, deployment} */
+export const configResponse = z.object({ version: z.int(), values: configMap });
+export const configRequest = z.object({
+  set: z._default(configMap, {}),
+  unset: z._default(z.array(z.string()), []),
+  /** false: the next release takes it up. */
+  restart: z._default(z.boolean(), true),
+});
+export const configChange = z.object({
+  version: z.int(),
+  changed: z.array(z.string()),
+  deployment: z.nullable(deployment),
+});
+
+/** GET A/routes; POST A/routes, DELETE A/routes with {route} */
+export const routeRow = z.object({ route: z.string(), url: z.string(), process: z.string() });
+export const routesResponse = z.object({ routes: z.array(routeRow) });
+export const routeRequest = z.object({ route: routeText });
+
+/** GET A/releases */
+export const releaseRow = z.object({
+  version: z.int(),
+  createdAt: iso,
+  by: z.string(),
+  description: z.string(),
+  /** Digest of the image's tree, shortened to 12 characters. */
+  image: z.string(),
+  current: z.boolean(),
+  /** created, live (became healthy once), failed */
+  state: z.string(),
+});
+export type ReleaseRow = z.infer<typeof releaseRow>;
+export const rollbackRequest = z.object({ to: z.optional(z.int().check(z.positive())) });
+
+/** GET A/rollout (null when none is known); POST A/rollout/{pause,continue,cancel} */
+export const rolloutView = z.object({
+  id: z.string(),
+  state: z.enum(['running', 'paused', 'cancelling', 'succeeded', 'failed', 'cancelled', 'superseded']),
+  strategy,
+  maxInFlight: z.int(),
+  from: z.nullable(z.int()),
+  to: z.int(),
+  startedAt: iso,
+  waitsFor: z.string(),
+  processes: z.record(
+    z.string(),
+    z.object({ target: z.int(), newHealthy: z.int(), newTotal: z.int(), oldTotal: z.int() }),
+  ),
+});
+export type RolloutView = z.infer<typeof rolloutView>;
+export const rolloutResponse = z.object({ rollout: z.nullable(rolloutView) });
+
+/* ---- logs and events ---- */
+
+/**
+ * GET A/logs: application/x-ndjson, a logLine or logGap a line, oldest first. Query: n (tail), since, until (ISO),
+ * process, instance, release, source, grep, follow=1, cursor. With follow, `{"cursor":"…"}` lines come now and then; a
+ * reconnecting client sends the last one back and misses nothing.
+ */
+export const logLine = z.object({
+  ts: iso,
+  app: z.string(),
+  process: z.string(),
+  instance: z.string(),
+  release: z.nullable(z.int()),
+  source: z.enum(['app', 'router', 'build', 'platform']),
+  stream: z.enum(['stdout', 'stderr']),
+  seq: z.int(),
+  line: z.string(),
+  /** A piece of a line over 64 KiB. */
+  partial: z.optional(z.boolean()),
+});
+export type LogLine = z.infer<typeof logLine>;
+export const logGap = z.object({
+  gap: z.object({ instance: z.string(), from: iso, to: iso, count: z.int() }),
+});
+export type LogGap = z.infer<typeof logGap>;
+
+/** GET A/events, GET /v1/events: {events}; GET A/events/stream, GET /v1/events/stream: server-sent events (id = event id). */
+export const eventRow = z.object({
+  ts: iso,
+  id: z.string(),
+  /** Principal (`key:local-admin`), or `platform`. */
+  actor: z.string(),
+  kind: z.string(),
+  app: z.nullable(z.string()),
+  target: z.nullable(z.string()),
+  message: z.string(),
+  details: z.record(z.string(), z.unknown()),
+});
+export type EventRow = z.infer<typeof eventRow>;
+export const eventsResponse = z.object({ events: z.array(eventRow) });
+
+/* ---- one-off commands ---- */
+
+/**
+ * POST A/sessions -> sessionResponse; then WebSocket GET `path` (signed): frames are the sessionOutput, sessionExit,
+ * sessionInput and sessionSignal messages of contracts/agent.ts as JSON text. `run` with detach answers the instance's
+ * name instead and its output goes to the logs.
+ */
+export const sessionRequest = z.object({
+  kind: z.enum(['run', 'exec']),
+  /** exec: `web.1` */
+  instance: z.optional(z.string()),
+  argv: z.array(z.string()).check(z.minLength(1)),
+  tty: z.optional(z.object({ columns: z.int(), rows: z.int() })),
+  detach: z._default(z.boolean(), false),
+  memoryMb: z.optional(z.int()),
+});
+export const sessionResponse = z.object({
+  session: z.nullable(z.string()),
+  path: z.nullable(z.string()),
+  instance: z.string(),
+});
+
+/* ---- hosts, clouds, clusters, bases ---- */
+
+/** GET /v1/hosts; POST /v1/hosts {count} -> {hosts}; POST /v1/hosts/:name/drain; DELETE /v1/hosts/:name */
+export const hostRow = z.object({
+  name: z.string(),
+  cluster: z.string(),
+  cloud: z.string(),
+  cloudId: z.nullable(z.string()),
+  address: z.nullable(z.string()),
+  roles: z.array(z.string()),
+  /** creating, ready, unreachable, draining, drained, lost, deleting, error */
+  state: z.string(),
+  agentVersion: z.nullable(z.string()),
+  capacity: z.object({ cpu: z.number(), memory: z.int() }),
+  used: z.object({ cpu: z.number(), memory: z.int() }),
+  lastSeen: z.nullable(iso),
+  instances: z.int(),
+  notices: z.array(z.string()),
+});
+export type HostRow = z.infer<typeof hostRow>;
+export const hostsResponse = z.object({ hosts: z.array(hostRow) });
+export const hostsCreate = z.object({ count: z.int().check(z.positive(), z.maximum(100)) });
+
+/** GET /v1/clouds; POST /v1/clouds {name, driver, config}; POST /v1/clouds/:name/test; GET /v1/clusters */
+export const cloudRow = z.object({
+  name: z.string(),
+  driver: z.string(),
+  endpoint: z.nullable(z.string()),
+  hosts: z.int(),
+});
+export const cloudsResponse = z.object({ clouds: z.array(cloudRow) });
+export const cloudCreate = z.object({ name: label, driver: z.string(), config: z.record(z.string(), z.unknown()) });
+export const cloudTest = z.object({
+  ok: z.boolean(),
+  checks: z.array(z.object({ name: z.string(), ok: z.boolean(), message: z.string() })),
+});
+export const clusterRow = z.object({
+  name: z.string(),
+  cloud: z.string(),
+  engine: z.string(),
+  hosts: z.int(),
+  maxHosts: z.int(),
+});
+export const clustersResponse = z.object({ clusters: z.array(clusterRow) });
+
+/** GET /v1/bases; PUT /v1/bases/:name {upload} where the tar was sent with POST /v1/uploads as one blob `digest` */
+export const baseRow = z.object({
+  name: z.string(),
+  digest: z.string(),
+  bytes: z.nullable(z.int()),
+  createdAt: iso,
+  apps: z.int(),
+});
+export const basesResponse = z.object({ bases: z.array(baseRow) });
+export const baseCreate = z.object({ digest });
