@@ -10,7 +10,7 @@
  *     │◄────── assignment, table, step, logsAck, … │
  *
  * Text frames carry one of the messages below. Binary frames carry log blocks (`encodeFrame`: 4 bytes big-endian
- * header length, header JSON, raw bytes). Trees and blobs travel over HTTP: POST /v1/agents/blobs (shared/tree).
+ * header length, header JSON, raw bytes; shared/frames.ts). Trees, blobs and bases travel over HTTP (transfer.ts).
  */
 import * as z from 'zod/mini';
 import { instanceSpec, instanceStatus, baseRef } from './instances.ts';

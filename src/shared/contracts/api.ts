@@ -11,14 +11,7 @@ import { digest, instanceExit, instanceState } from './instances.ts';
 const iso = z.string();
 const role = z.enum(['owner', 'developer', 'viewer']);
 
-export const errorResponse = z.object({
-  error: z.object({
-    code: z.string(),
-    message: z.string(),
-    hint: z.string(),
-    details: z.record(z.string(), z.unknown()),
-  }),
-});
+export { errorResponse, missingRequest, missingResponse, uploadRequest, uploadResponse } from './transfer.ts';
 
 /* ---- platform ---- */
 
@@ -39,11 +32,6 @@ export type WhoamiResponse = z.infer<typeof whoamiResponse>;
 
 /* ---- source upload: POST /v1/missing, POST /v1/uploads, PUT /v1/uploads/:id?offset=N, GET /v1/uploads/:id,
         POST /v1/uploads/:id/finish ---- */
-
-export const missingRequest = z.object({ digests: z.array(digest).check(z.maxLength(50_000)) });
-export const missingResponse = z.object({ missing: z.array(digest) });
-export const uploadRequest = z.object({ bytes: z.int().check(z.nonnegative()) });
-export const uploadResponse = z.object({ id: z.string(), offset: z.int() });
 
 /* ---- apps ---- */
 
