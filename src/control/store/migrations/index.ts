@@ -1,0 +1,11 @@
+import type { Kysely } from 'kysely';
+import type { Dialect } from '../open.ts';
+import * as first from './0001-first.ts';
+
+export interface Migration {
+  name: string;
+  up: (db: Kysely<unknown>, dialect: Dialect) => Promise<void>;
+}
+
+/** In order. The number of migrations applied is the schema's version. */
+export const migrations: readonly Migration[] = [{ name: '0001-first', up: first.up }];
