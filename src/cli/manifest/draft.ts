@@ -1,0 +1,79 @@
+/** What every manifest format is turned into before flags and defaults. */
+import type { AppSpec, Health, ProcessKind, ProcessSpec } from '../../shared/contracts/app-spec.ts';
+
+/** A config value that the app cannot do without, as an `app.json` names it. */
+export interface RequiredConfig {
+  name: string;
+  description?: string;
+}
+
+export interface Draft {
+  /** As the manifest has it; may be no DNS label yet where the format has no such rule. */
+  name?: string;
+  project?: string;
+  app: Omit<AppSpec, 'name'>;
+  /** Cloud Foundry: where the source is, relative to the manifest's directory. */
+  path?: string;
+  /** Cloud Foundry: an image to run instead of building a source. */
+  image?: string;
+  /** Config that the platform makes up (random text) at the first push. */
+  generated: string[];
+  required: RequiredConfig[];
+}
+
+export function newDraft(): Draft {
+  return { app: { processes: {} }, generated: [], required: [] };
+}
+
+/** Without the keys whose value is undefined: with exact optional types, "absent" is the only way to say so. */
+export function compact<T extends object>(value: T): { [K in keyof T]: Exclude<T[K], undefined> } {
+  return Object.fromEntries(Object.entries(value).filter(([, part]) => part !== undefined)) as {
+    [K in keyof T]: Exclude<T[K], undefined>;
+  };
+}
+
+/** What a process type is by its name alone: `web` serves HTTP, as on Heroku and Cloud Foundry; any other is a worker. */
+export function kindOf(name: string): ProcessKind {
+  return name === 'web' ? 'web' : 'worker';
+}
+
+/** A health check with the defaults of docs/manifest.md filled in; undefined when nothing is said about it. */
+export function healthOf(
+  kind: ProcessKind,
+  given: { type?: Health['type']; path?: string; timeout?: number; interval?: number } | undefined,
+): Health | undefined {
+  if (given === undefined || Object.keys(given).length === 0) return undefined;
+  const byKind = kind === 'web' || kind === 'service' ? 'port' : 'process';
+  const type = given.type ?? (given.path === undefined ? byKind : 'http');
+  return {
+    type,
+    ...(type === 'http' ? { path: given.path ?? '/' } : {}),
+    timeoutMs: given.timeout ?? 60_000,
+    intervalMs: given.interval ?? 10_000,
+  };
+}
+
+/** A process type out of what a manifest says about it; what it does not say stays absent. */
+export function processOf(
+  kind: ProcessKind,
+  given: {
+    command?: string;
+    instances?: number;
+    memory?: number;
+    cpu?: number;
+    health?: Parameters<typeof healthOf>[1];
+    schedule?: string;
+    grace?: number;
+  },
+): ProcessSpec {
+  const spec: ProcessSpec = { kind };
+  const health = healthOf(kind, given.health);
+  if (given.command !== undefined) spec.command = given.command;
+  if (given.instances !== undefined) spec.instances = given.instances;
+  if (given.memory !== undefined) spec.memoryMb = given.memory;
+  if (given.cpu !== undefined) spec.cpu = given.cpu;
+  if (health !== undefined) spec.health = health;
+  if (given.schedule !== undefined) spec.schedule = given.schedule;
+  if (given.grace !== undefined) spec.graceMs = given.grace;
+  return spec;
+}
