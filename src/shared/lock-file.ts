@@ -1,0 +1,119 @@
+/**
+ * A lock that dies with its holder: a file that names the holding process (pid + start time + boot id), so that a lock
+ * left by `kill -9` or a power cut is taken over at once and a reused pid is not mistaken for the holder.
+ *
+ * Taking over must be done by one of several that see the same dead holder: who hard-links the successor file named
+ * after the dead lock's nonce is the one, and renames it over the lock.
+ */
+import { randomBytes } from 'node:crypto';
+import { linkSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import * as z from 'zod/mini';
+import { errnoOf, PaasError } from './errors.ts';
+import { readJsonFile } from './files.ts';
+import { isAlive, processIdentity, type ProcessIdentity } from './processes.ts';
+
+const lockContent = z.object({
+  nonce: z.string(),
+  pid: z.int(),
+  startTime: z.string(),
+  bootId: z.string(),
+});
+type LockContent = z.infer<typeof lockContent>;
+
+export interface LockFile {
+  /** Gives the lock up; harmless when done twice. */
+  release(): void;
+}
+
+/** A successor file older than this was left by a process that died while taking over. */
+const staleTakeoverMs = 10_000;
+
+/**
+ * Takes the lock for this process.
+ * @param path the lock file; its directory must exist
+ * @param what what is locked, for the message: "the data directory /x of the embedded cloud"
+ * @throws PaasError `locked` when another living process (or this one) holds it; details: `{pid}`
+ */
+export function acquireLock(path: string, what: string): LockFile {
+  const own = { nonce: randomBytes(12).toString('hex'), ...ownIdentity() };
+  const temporary = `${path}.${own.nonce}.tmp`;
+  writeFileSync(temporary, JSON.stringify(own), { mode: 0o600, flag: 'wx' });
+  try {
+    for (let attempt = 0; attempt < 20; attempt++) {
+      if (tryLink(temporary, path)) return held(path, own.nonce);
+      const holder = readHolder(path);
+      if (holder === undefined) continue; // released in between
+      if (isAlive(holder)) throw lockedBy(holder, what);
+      if (takeOver(path, holder.nonce, temporary)) return held(path, own.nonce);
+    }
+  } finally {
+    rmSync(temporary, { force: true });
+  }
+  throw new PaasError('locked', `${what} is being taken by another process`, { details: { path } });
+}
+
+/** The living process that holds a lock, if any. */
+export function lockHolder(path: string): ProcessIdentity | undefined {
+  const holder = readHolder(path);
+  return holder && isAlive(holder) ? holder : undefined;
+}
+
+function takeOver(path: string, deadNonce: string, temporary: string): boolean {
+  const successor = `${path}.${deadNonce}.next`;
+  if (!tryLink(temporary, successor)) {
+    const age = ageMs(successor);
+    if (age !== undefined && age > staleTakeoverMs) rmSync(successor, { force: true });
+    return false;
+  }
+  // Somebody may have finished a take-over between our reading of the lock and our link.
+  if (readHolder(path)?.nonce !== deadNonce) {
+    rmSync(successor, { force: true });
+    return false;
+  }
+  renameSync(successor, path);
+  return true;
+}
+
+function held(path: string, nonce: string): LockFile {
+  return {
+    release: () => {
+      if (readHolder(path)?.nonce === nonce) rmSync(path, { force: true });
+    },
+  };
+}
+
+function lockedBy(holder: LockContent, what: string): PaasError {
+  return new PaasError('locked', `${what} is in use by process ${holder.pid}`, {
+    hint: `Use the one that runs, or stop it first (process ${holder.pid}).`,
+    details: { pid: holder.pid },
+  });
+}
+
+function readHolder(path: string): LockContent | undefined {
+  return readJsonFile(path, lockContent);
+}
+
+function ownIdentity(): ProcessIdentity {
+  const identity = processIdentity(process.pid);
+  if (!identity) throw new PaasError('internal', 'the process table does not list this process');
+  return identity;
+}
+
+function tryLink(from: string, to: string): boolean {
+  try {
+    linkSync(from, to);
+    return true;
+  } catch (error) {
+    if (errnoOf(error) === 'EEXIST') return false;
+    throw error;
+  }
+}
+
+function ageMs(path: string): number | undefined {
+  try {
+    return Date.now() - statSync(path).ctimeMs;
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return undefined;
+    throw error;
+  }
+}
