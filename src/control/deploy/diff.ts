@@ -64,12 +64,16 @@ export function mergeConfig(before: Config, memory: ManifestMemory, spec: AppSpe
   for (const [key, value] of Object.entries(spec.config ?? {})) {
     if (memory.config[key] !== hashValue(value)) after[key] = value;
   }
-  for (const [key, hash] of Object.entries(memory.config)) {
-    const present = after[key];
-    const taken = spec.config?.[key] === undefined;
-    if (taken && present !== undefined && hashValue(present) === hash) delete after[key];
-  }
-  return sortKeys({ ...after, ...flags });
+  // What the manifest had set and now no longer mentions goes, unless someone has changed it since.
+  const dropped = new Set(
+    Object.entries(memory.config)
+      .filter(
+        ([key, hash]) => spec.config?.[key] === undefined && after[key] !== undefined && hashValue(after[key]) === hash,
+      )
+      .map(([key]) => key),
+  );
+  const kept = Object.fromEntries(Object.entries(after).filter(([key]) => !dropped.has(key)));
+  return sortKeys({ ...kept, ...flags });
 }
 
 /** Routes to add and remove so that the manifest's own changes apply and routes added by hand stay. */

@@ -32,6 +32,7 @@ export const httpRoute = z.object({
 export type HttpRoute = z.infer<typeof httpRoute>;
 
 export const tcpRoute = z.object({ port: z.int(), backend: z.string() });
+export type TcpRoute = z.infer<typeof tcpRoute>;
 
 export const routeTable = z.object({
   version: z.int(),

@@ -1,0 +1,34 @@
+import type { Engine } from '../engines/port.ts';
+import type { BlobStore } from './blobs/port.ts';
+import type { LogStore } from './logs/port.ts';
+import type { Events } from './events/events.ts';
+import type { Hub } from './agents/hub.ts';
+import type { Routing } from './reconcile/routing.ts';
+import type { Sealer } from './secrets.ts';
+import type { Settings } from './settings.ts';
+import type { Store } from './store/open.ts';
+import type { Wake } from './reconcile/wake.ts';
+import type { Clouds } from './clouds.ts';
+import type { Builds } from './builds/builds.ts';
+import type { Logger } from './logger.ts';
+
+/** What the parts of the control plane share. Made once in main.ts. */
+export interface Control {
+  settings: Settings;
+  serverId: string;
+  startedAt: number;
+  /** How agents reach this server; known once it listens. */
+  url: () => string;
+  store: Store;
+  events: Events;
+  sealer: Sealer;
+  blobs: BlobStore;
+  logs: LogStore;
+  hub: Hub;
+  engine: Engine;
+  routing: Routing;
+  wake: Wake;
+  clouds: Clouds;
+  builds: Builds;
+  logger: Logger;
+}

@@ -1,0 +1,249 @@
+/**
+ * Keeps the hosts that are needed: creates them through the cloud, waits for their agents, notices when they are gone.
+ *
+ *   (intent recorded) creating ─► ready ◄─► unreachable
+ *                        │  └ boot time-out ─► deleting        │ the cloud says gone or stopped, or the grace is over
+ *                        ▼                                     ▼
+ *                     error (tried again)                     lost ─► deleting ─► (row removed)
+ *
+ * An intent with a unique token is durable before the cloud is asked; after a crash or an ambiguous answer the token is
+ * looked up first, so nothing leaks and nothing is created twice.
+ */
+import { createHash } from 'node:crypto';
+import { hostsNeeded } from '../../engines/agents/placement.ts';
+import type { CloudDriver, CloudHost } from '../../clouds/port.ts';
+import type { AgentUserData } from '../../shared/contracts/agent.ts';
+import { PaasError } from '../../shared/errors.ts';
+import { newId, newSecret } from '../../shared/ids.ts';
+import type { Control } from '../context.ts';
+import type { HostRow } from '../store/schema.ts';
+import { loseHosts } from './lost.ts';
+
+const hash = (token: string): string => createHash('sha256').update(token).digest('hex');
+const rolesOf = (host: HostRow): string[] => JSON.parse(host.roles) as string[];
+
+export class HostReconciler {
+  readonly #control: Control;
+  /** When the cloud may be asked again about a host, and when a failed creation may be repeated. */
+  readonly #notBefore = new Map<string, number>();
+
+  constructor(control: Control) {
+    this.#control = control;
+  }
+
+  /** One look at all hosts; every step is small, and the next look goes on from what is recorded. */
+  async reconcile(): Promise<void> {
+    const hosts = await this.#control.store.db.selectFrom('hosts').selectAll().orderBy('created_at').execute();
+    const results = await Promise.allSettled(hosts.map((host) => this.#advance(host)));
+    for (const [index, result] of results.entries()) {
+      if (result.status === 'rejected') await this.#failed(hosts[index]!, result.reason);
+    }
+    await this.#judgeSilence();
+    await this.#createNeeded();
+  }
+
+  async #advance(host: HostRow): Promise<void> {
+    if (!this.#due(host)) return;
+    const driver = await this.#control.clouds.driver(host.cloud);
+    if (host.state === 'creating' || host.state === 'error') return this.#create(host, driver);
+    if (host.state === 'lost' || host.state === 'deleting') return this.#remove(host, driver);
+    if (this.#control.hub.connected(host.id)) return;
+    if (host.state === 'ready') {
+      await this.#set(host, { state: 'unreachable' });
+      await this.#event(host, 'host.unreachable', `${host.name} does not answer; its instances and routes stay`);
+    }
+  }
+
+  #due(host: HostRow): boolean {
+    return Date.now() >= (this.#notBefore.get(host.id) ?? 0);
+  }
+
+  async #create(host: HostRow, driver: CloudDriver): Promise<void> {
+    if (host.cloud_id === null) return this.#ask(host, driver);
+    if (this.#control.hub.connected(host.id)) return;
+    this.#notBefore.set(host.id, Date.now() + 500);
+    const present = await driver.get(host.cloud_id);
+    const state = present?.state ?? 'gone';
+    const late = Date.now() - host.created_at > this.#control.settings.timing.bootTimeout;
+    if (state === 'gone' || state === 'error' || late) {
+      const why = late ? 'its agent has not enrolled in time' : `the cloud says ${state}`;
+      await this.#event(host, 'host.failed', `${host.name} did not come up: ${why}; it is replaced`);
+      await this.#set(host, { state: 'deleting', message: why });
+      this.#control.wake.hosts();
+    } else if (present?.state === 'stopped') await driver.start(host.cloud_id);
+  }
+
+  /** Looks the intent up, and only then creates. */
+  async #ask(host: HostRow, driver: CloudDriver): Promise<void> {
+    let found: CloudHost | undefined;
+    if (host.attempts > 0) {
+      const [first, ...doubles] = await driver.findByToken(host.token);
+      found = first;
+      for (const double of doubles) await driver.destroy(double.id);
+    }
+    if (!found) {
+      const token = newSecret();
+      await this.#set(host, { attempts: host.attempts + 1, enrol_hash: hash(token) });
+      found = await driver.create({
+        token: host.token,
+        name: host.name,
+        cpu: host.cpu,
+        memoryMb: host.memory_mb,
+        userData: JSON.stringify(this.#userData(host, token)),
+      });
+    }
+    await this.#set(host, { cloud_id: found.id, state: 'creating', message: null });
+    await this.#event(host, 'host.created', `${host.name} is being created at ${host.cloud} (${found.id})`, {
+      cloudId: found.id,
+    });
+  }
+
+  #userData(host: HostRow, token: string): AgentUserData {
+    const { router } = this.#control.settings;
+    const roles = rolesOf(host) as AgentUserData['roles'];
+    return {
+      controlUrl: this.#control.url(),
+      hostId: host.id,
+      token,
+      roles,
+      ...(roles.includes('router') ? { router } : {}),
+    };
+  }
+
+  async #remove(host: HostRow, driver: CloudDriver): Promise<void> {
+    this.#notBefore.set(host.id, Date.now() + 1000);
+    if (host.cloud_id !== null) await driver.destroy(host.cloud_id);
+    else if (host.attempts > 0)
+      for (const found of await driver.findByToken(host.token)) await driver.destroy(found.id);
+    const { db } = this.#control.store;
+    await db.deleteFrom('keys').where('host_id', '=', host.id).execute();
+    await db.deleteFrom('hosts').where('id', '=', host.id).execute();
+    await this.#event(host, 'host.removed', `${host.name} was removed`);
+    this.#control.wake.routes();
+    this.#control.wake.hosts();
+  }
+
+  /** Which silent hosts are lost: by the cloud's word, or after the grace; never many at once, never just after a start. */
+  async #judgeSilence(): Promise<void> {
+    const { store, settings, startedAt } = this.#control;
+    const now = Date.now();
+    const all = await store.db.selectFrom('hosts').selectAll().execute();
+    const silent = all.filter((host) => host.state === 'unreachable' && !this.#control.hub.connected(host.id));
+    const lost: { host: HostRow; why: string }[] = [];
+    for (const host of silent) {
+      if (!this.#due(host)) continue;
+      this.#notBefore.set(host.id, now + 1000);
+      const driver = await this.#control.clouds.driver(host.cloud);
+      const state = host.cloud_id === null ? 'gone' : ((await driver.get(host.cloud_id))?.state ?? 'gone');
+      const since = now - Math.max(host.last_seen ?? host.created_at, startedAt);
+      if (state === 'gone' || state === 'stopped' || state === 'error')
+        lost.push({ host, why: `the cloud says ${state}` });
+      else if (since > settings.timing.lostGrace) lost.push({ host, why: `silent for ${Math.round(since / 1000)} s` });
+    }
+    if (lost.length === 0 || now - startedAt < settings.timing.startGrace) return;
+    // More than half at once looks like our own link or the cloud's API failing, not like so many broken hosts.
+    const settled = all.filter((host) => host.state !== 'creating' && host.state !== 'deleting').length;
+    const allowed = Math.max(1, Math.floor(settled / 2));
+    await loseHosts(this.#control, lost.slice(0, allowed));
+  }
+
+  async #createNeeded(): Promise<void> {
+    const { store, settings } = this.#control;
+    const cluster = await store.db.selectFrom('clusters').selectAll().executeTakeFirst();
+    if (!cluster) return;
+    const hosts = await store.db.selectFrom('hosts').selectAll().execute();
+    const alive = hosts.filter((host) => !['lost', 'deleting'].includes(host.state));
+    if (!alive.some((host) => rolesOf(host).includes('router'))) {
+      await this.createIntent({ roles: ['router'], cpu: 1, memoryMb: 1024, actor: 'platform' });
+    }
+    const compute = alive.filter((host) => rolesOf(host).includes('compute'));
+    const coming = compute.filter((host) => host.state === 'creating' || host.state === 'error').length;
+    const waiting = await store.db
+      .selectFrom('instances')
+      .select('memory_mb')
+      .where('ended_at', 'is', null)
+      .where('host_id', 'is', null)
+      .execute();
+    const builds = await store.db.selectFrom('builds').select('id').where('state', '=', 'queued').execute();
+    const { hostMemoryMb, hostCpu, maxHosts } = settings.cluster;
+    let need = hostsNeeded(
+      waiting.map((row) => row.memory_mb),
+      hostMemoryMb,
+    );
+    if (builds.length > 0 && !compute.some((host) => host.state === 'ready')) need = Math.max(need, 1);
+    const missing = Math.min(need - coming, maxHosts - compute.length);
+    for (let i = 0; i < missing; i++) {
+      await this.createIntent({ roles: ['compute', 'build'], cpu: hostCpu, memoryMb: hostMemoryMb, actor: 'platform' });
+    }
+  }
+
+  /** Records that a host shall exist. The next look creates it. Returns its name. */
+  async createIntent(wish: { roles: string[]; cpu: number; memoryMb: number; actor: string }): Promise<string> {
+    const { store, settings, wake } = this.#control;
+    const prefix = wish.roles.includes('router') ? 'router' : 'host';
+    const name = await store.transaction(async (trx) => {
+      const cluster = await trx.selectFrom('clusters').selectAll().executeTakeFirstOrThrow();
+      const counter = await trx
+        .selectFrom('meta')
+        .select('value')
+        .where('key', '=', `counter/${prefix}`)
+        .executeTakeFirst();
+      const number = Number(counter?.value ?? '0') + 1;
+      const value = String(number);
+      await trx
+        .insertInto('meta')
+        .values({ key: `counter/${prefix}`, value })
+        .onConflict((conflict) => conflict.column('key').doUpdateSet({ value }))
+        .execute();
+      await trx
+        .insertInto('hosts')
+        .values({
+          ...{
+            id: newId('hst'),
+            name: `${prefix}-${number}`,
+            cluster: cluster.name,
+            cloud: cluster.cloud,
+            cloud_id: null,
+          },
+          ...{
+            token: `paas-${newId('tok').slice(4)}`,
+            state: 'creating',
+            roles: JSON.stringify(wish.roles),
+            draining: 0,
+          },
+          ...{ address: null, cpu: wish.cpu, memory_mb: wish.memoryMb, facts: null, enrol_hash: null, generation: 0 },
+          ...{ attempts: 0, message: null, last_seen: null, created_at: Date.now() },
+        })
+        .execute();
+      return `${prefix}-${number}`;
+    });
+    await this.#control.events.record({
+      ...{ kind: 'host.wanted', actor: wish.actor, target: name },
+      message: `${name} is wanted (${wish.roles.join(', ')}; ${wish.cpu} cpu, ${wish.memoryMb} MiB; at most ${settings.cluster.maxHosts} compute hosts)`,
+    });
+    wake.hosts();
+    return name;
+  }
+
+  async #failed(host: HostRow, error: unknown): Promise<void> {
+    const message = error instanceof Error ? error.message : String(error);
+    const details = error instanceof PaasError ? error.details : {};
+    const retry =
+      typeof details['retryAfterMs'] === 'number'
+        ? details['retryAfterMs']
+        : Math.min(60_000, 1000 * 2 ** Math.min(host.attempts, 6));
+    this.#notBefore.set(host.id, Date.now() + retry);
+    this.#control.logger.error('a call to the cloud failed', error, { host: host.name });
+    if (host.message === message) return;
+    await this.#set(host, { message });
+    await this.#event(host, 'host.error', `${host.name}: ${message}`);
+  }
+
+  async #set(host: HostRow, change: Partial<HostRow>): Promise<void> {
+    await this.#control.store.db.updateTable('hosts').set(change).where('id', '=', host.id).execute();
+  }
+
+  async #event(host: HostRow, kind: string, message: string, details: Record<string, unknown> = {}): Promise<void> {
+    await this.#control.events.record({ kind, actor: 'platform', target: host.name, message, details });
+  }
+}

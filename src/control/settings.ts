@@ -1,0 +1,64 @@
+/** What a control plane is started with, and the policies that do not change while it runs. */
+
+export interface Settings {
+  dataDir: string;
+  /** `postgres://…`, or null for the embedded store in the data directory. */
+  databaseUrl: string | null;
+  listen: { host: string; port: number };
+  /** How agents and the CLI reach this server; null: derived from `listen` once the port is known. */
+  publicUrl: string | null;
+  /** Domain of the apps' addresses. */
+  domain: string;
+  router: { driver: string; address: string; port: number };
+  cluster: ClusterSettings;
+  cloud: { name: string; driver: string; config: Record<string, unknown> } | null;
+  /** Directory of the built programs (static-server.js …) */
+  assets: string;
+  timing: Timing;
+}
+
+export interface ClusterSettings {
+  maxHosts: number;
+  hostCpu: number;
+  hostMemoryMb: number;
+  graceMs: number;
+  runtime: 'auto' | 'process' | 'sandbox';
+  tcpPorts: { from: number; to: number };
+}
+
+/** Milliseconds. Tests shorten them; nothing depends on their values but the speed of reactions. */
+export interface Timing {
+  heartbeat: number;
+  /** No message for so long: the host is unreachable. */
+  silence: number;
+  /** No host is declared lost within this time after the server's start. */
+  startGrace: number;
+  /** A host that its cloud calls running is lost only after so long a silence. */
+  lostGrace: number;
+  /** A host that has not enrolled so long after its creation is replaced. */
+  bootTimeout: number;
+  /** Open requests of a leaving instance are waited for so long. */
+  drain: number;
+  lease: number;
+  tick: number;
+}
+
+export const defaultTiming: Timing = {
+  heartbeat: 3000,
+  silence: 7000,
+  startGrace: 10_000,
+  lostGrace: 300_000,
+  bootTimeout: 120_000,
+  drain: 30_000,
+  lease: 10_000,
+  tick: 1000,
+};
+
+export const defaultCluster: ClusterSettings = {
+  maxHosts: 4,
+  hostCpu: 2,
+  hostMemoryMb: 4096,
+  graceMs: 10_000,
+  runtime: 'auto',
+  tcpPorts: { from: 20_000, to: 20_999 },
+};
