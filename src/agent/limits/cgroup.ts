@@ -1,0 +1,171 @@
+/** cgroup v1 (one hierarchy a controller) and v2 (one for all), behind one description of their files. */
+import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { errnoOf } from '../../shared/errors.ts';
+import { watchedUsage } from './watch.ts';
+import type { LimitGroup, Limits } from './port.ts';
+
+export const cgroupRoot = '/sys/fs/cgroup';
+const mib = 1024 * 1024;
+/** CFS bandwidth period, µs (kernel default). */
+const period = 100_000;
+
+interface Hierarchy {
+  controller: 'memory' | 'cpu' | 'cpuacct' | 'unified';
+  /** Where it is mounted. */
+  mount: string;
+}
+
+/**
+ * The limits of this host.
+ * @param host distinguishes agents on one machine; a path-safe name
+ * @param root where cgroups are mounted
+ */
+export function openLimits(host: string, root = cgroupRoot): Limits {
+  const hierarchies = usable(root, host);
+  const has = (name: Hierarchy['controller']): boolean =>
+    hierarchies.some(({ controller }) => controller === name || controller === 'unified');
+  const notices: string[] = [];
+  if (!has('memory')) {
+    notices.push(
+      'memory limits are enforced by watching processes every 0.5 s: cgroups are not writable for the agent',
+    );
+  }
+  if (!has('cpu'))
+    notices.push('cpu limits have no effect: the cpu controller of cgroups is not writable for the agent');
+  return {
+    enforcedBy: has('memory') ? 'kernel' : 'watch',
+    notices,
+    open(instance, limits) {
+      const groups = hierarchies.map((one) => ({ ...one, directory: path.join(one.mount, 'paas', host, instance) }));
+      for (const { controller, directory } of groups) {
+        mkdirSync(directory, { recursive: true });
+        if (controller === 'memory') setMemoryV1(directory, limits.memoryMb);
+        if (controller === 'cpu' && limits.cpu !== null) {
+          set(directory, 'cpu.cfs_period_us', period);
+          set(directory, 'cpu.cfs_quota_us', Math.max(1000, Math.round(limits.cpu * period)));
+        }
+        if (controller === 'unified') setUnified(directory, limits);
+      }
+      return group(groups);
+    },
+  };
+}
+
+function group(groups: (Hierarchy & { directory: string })[]): LimitGroup {
+  const of = (controller: Hierarchy['controller']): string | undefined =>
+    groups.find((one) => one.controller === controller)?.directory;
+  const [memory, accounting, unified] = [of('memory'), of('cpuacct'), of('unified')];
+  return {
+    join: groups.map(({ directory }) => path.join(directory, 'cgroup.procs')),
+    visible: Object.fromEntries(
+      groups.filter(({ controller }) => controller !== 'cpuacct').map(({ mount, directory }) => [mount, directory]),
+    ),
+    pids() {
+      const found = groups.flatMap(({ directory }) =>
+        read(directory, 'cgroup.procs').split('\n').filter(Boolean).map(Number),
+      );
+      return [...new Set(found)];
+    },
+    usage(members) {
+      const watched = watchedUsage(members);
+      if (unified !== undefined) {
+        const stat = read(unified, 'memory.stat');
+        return {
+          cpuSeconds: number(read(unified, 'cpu.stat'), 'usage_usec') / 1e6,
+          memoryMb: (number(stat, 'anon') + number(stat, 'shmem')) / mib,
+        };
+      }
+      const stat = memory === undefined ? '' : read(memory, 'memory.stat');
+      return {
+        cpuSeconds: accounting === undefined ? watched.cpuSeconds : Number(read(accounting, 'cpuacct.usage')) / 1e9,
+        memoryMb:
+          memory === undefined ? watched.memoryMb : (number(stat, 'total_rss') + number(stat, 'total_shmem')) / mib,
+      };
+    },
+    oomKills() {
+      if (unified !== undefined) return number(read(unified, 'memory.events'), 'oom_kill');
+      return memory === undefined ? 0 : number(read(memory, 'memory.oom_control'), 'oom_kill');
+    },
+    remove() {
+      for (const { directory } of groups) tryRemove(directory);
+    },
+  };
+}
+
+/** The hierarchies in which this process may make and limit groups. Tried, not guessed from versions. */
+function usable(root: string, host: string): Hierarchy[] {
+  if (process.platform !== 'linux') return [];
+  const v1 = (['memory', 'cpu', 'cpuacct'] as const)
+    .map((controller): Hierarchy => ({ controller, mount: path.join(root, controller) }))
+    .filter(({ controller, mount }) => works(mount, host, controller === 'memory' ? ['memory.limit_in_bytes'] : []));
+  if (v1.some(({ controller }) => controller === 'memory')) return v1;
+  if (!existsSync(path.join(root, 'cgroup.controllers'))) return v1;
+  try {
+    for (const directory of [root, path.join(root, 'paas'), path.join(root, 'paas', host)]) {
+      mkdirSync(directory, { recursive: true });
+      set(directory, 'cgroup.subtree_control', '+memory +cpu');
+    }
+  } catch {
+    return v1; // not permitted (a normal user, a container): the notices say so
+  }
+  return works(root, host, ['memory.max', 'cpu.max']) ? [{ controller: 'unified', mount: root }] : v1;
+}
+
+function works(mount: string, host: string, files: string[]): boolean {
+  if (!existsSync(path.join(mount, 'cgroup.procs'))) return false;
+  const trial = path.join(mount, 'paas', host, `trial-${process.pid}`);
+  try {
+    mkdirSync(trial, { recursive: true });
+    return ['cgroup.procs', ...files].every((name) => existsSync(path.join(trial, name)));
+  } catch {
+    return false;
+  } finally {
+    tryRemove(trial);
+  }
+}
+
+function setMemoryV1(directory: string, memoryMb: number): void {
+  // The limit of memory + swap may never be below that of memory, so which comes first depends on the direction.
+  const bytes = memoryMb * mib;
+  const both = existsSync(path.join(directory, 'memory.memsw.limit_in_bytes'));
+  const raised = Number(read(directory, 'memory.limit_in_bytes')) < bytes;
+  if (both && raised) set(directory, 'memory.memsw.limit_in_bytes', bytes);
+  set(directory, 'memory.limit_in_bytes', bytes);
+  if (both && !raised) set(directory, 'memory.memsw.limit_in_bytes', bytes);
+}
+
+function setUnified(directory: string, limits: { memoryMb: number; cpu: number | null }): void {
+  set(directory, 'memory.max', limits.memoryMb * mib);
+  if (existsSync(path.join(directory, 'memory.swap.max'))) set(directory, 'memory.swap.max', 0);
+  set(directory, 'cpu.max', limits.cpu === null ? `max ${period}` : `${Math.round(limits.cpu * period)} ${period}`);
+}
+
+function set(directory: string, name: string, value: string | number): void {
+  writeFileSync(path.join(directory, name), String(value));
+}
+
+/** A file of a cgroup; '' when the group is gone. */
+function read(directory: string, name: string): string {
+  try {
+    return readFileSync(path.join(directory, name), 'latin1');
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT' || errnoOf(error) === 'ENODEV') return '';
+    throw error;
+  }
+}
+
+/** The number after a key of a flat keyed file; 0 when the key is absent. */
+function number(text: string, key: string): number {
+  const line = text.split('\n').find((one) => one.startsWith(`${key} `));
+  return line === undefined ? 0 : Number(line.slice(key.length + 1));
+}
+
+function tryRemove(directory: string): void {
+  try {
+    rmdirSync(directory);
+  } catch (error) {
+    const expected = ['ENOENT', 'EBUSY', 'ENOTEMPTY', 'EROFS', 'EACCES', 'EPERM', 'ENOTDIR'];
+    if (!expected.includes(errnoOf(error) ?? '')) throw error;
+  }
+}
