@@ -1,15 +1,17 @@
 /** What every manifest format is turned into before flags and defaults. */
 import type { AppSpec, Health, ProcessKind, ProcessSpec } from '../../shared/contracts/app-spec.ts';
+import type { Position } from './tree.ts';
 
 /** A config value that the app cannot do without, as an `app.json` names it. */
 export interface RequiredConfig {
   name: string;
+  at: Position;
   description?: string;
 }
 
 export interface Draft {
-  /** As the manifest has it; may be no DNS label yet where the format has no such rule. */
-  name?: string;
+  /** As the manifest has it; may be no DNS label where the format has no such rule. */
+  name?: { text: string; at: Position };
   project?: string;
   app: Omit<AppSpec, 'name'>;
   /** Cloud Foundry: where the source is, relative to the manifest's directory. */
@@ -23,13 +25,6 @@ export interface Draft {
 
 export function newDraft(): Draft {
   return { app: { processes: {} }, generated: [], required: [] };
-}
-
-/** Without the keys whose value is undefined: with exact optional types, "absent" is the only way to say so. */
-export function compact<T extends object>(value: T): { [K in keyof T]: Exclude<T[K], undefined> } {
-  return Object.fromEntries(Object.entries(value).filter(([, part]) => part !== undefined)) as {
-    [K in keyof T]: Exclude<T[K], undefined>;
-  };
 }
 
 /** What a process type is by its name alone: `web` serves HTTP, as on Heroku and Cloud Foundry; any other is a worker. */

@@ -11,8 +11,11 @@ export function leaf<T>(expected: string, read: Leaf<T>['read'], hint?: Leaf<T>[
   return { kind: 'leaf', expected, read, ...(hint === undefined ? {} : { hint }) };
 }
 
-const asText = (node: ScalarNode): string | undefined =>
-  typeof node.value === 'string' && node.value.trim() !== '' && !node.value.includes('\0') ? node.value : undefined;
+/** Text only; but a variable's value counts as text too, since `--var` cannot put it in quotes. */
+const asText = (node: ScalarNode): string | undefined => {
+  const isText = typeof node.value === 'string' || (node.variable !== undefined && node.value !== null);
+  return isText && node.text.trim() !== '' && !node.text.includes('\0') ? node.text : undefined;
+};
 
 export const text = leaf('text', asText, (node) =>
   node.value === null || node.variable !== undefined || typeof node.value === 'string'

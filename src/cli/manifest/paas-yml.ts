@@ -24,7 +24,7 @@ export async function readPaasYml(tree: TreeNode, environment: string, problems:
   const merged = overlay === undefined ? base : merge(base, overlay);
 
   const draft = newDraft();
-  if (name !== undefined) draft.name = name;
+  if (name !== undefined) draft.name = { text: name, at: reader.positions.get('name') ?? tree.at };
   if (project !== undefined) draft.project = project;
   const { processes = {}, rollout, ...rest } = merged;
   draft.app = { ...rest, processes: {} };
@@ -84,12 +84,10 @@ function checkProcess(key: string, entry: ProcessEntry, environment: string, rea
     const why = `\`processes.${key}.health.path\` is not for type ${entry.health.type}`;
     problems.add(at('.health.path'), why, 'leave it out, or write `type: http`');
   }
-  if (entry.health?.type === 'http' && entry.type !== 'web') {
-    problems.add(
-      at('.health'),
-      `\`processes.${key}.health\` of type http is for web processes`,
-      'use `port` or `process`',
-    );
+  const hasPort = entry.type === 'web' || entry.type === 'service';
+  if (!hasPort && (entry.health?.type === 'http' || entry.health?.type === 'port')) {
+    const why = `\`processes.${key}.health\` of type ${entry.health.type} needs a process with a port`;
+    problems.add(at('.health'), why, 'use `process`, or give the process `type: web` or `service`');
   }
 }
 

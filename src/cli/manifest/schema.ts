@@ -88,7 +88,8 @@ const processName = {
   pattern: /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/,
   hint: labelHint,
 };
-const configName = {
+/** Names of config values; what a shell can hold as a variable. */
+export const configName = {
   expected: 'a name of letters, digits and _',
   pattern: /^[A-Za-z_][A-Za-z0-9_]*$/,
   hint: (key: string): string | undefined => {

@@ -27,14 +27,14 @@ export interface MapEntry {
   key: string;
   at: Position;
   value: TreeNode;
+  /** The value defines an anchor: the key may be there for that alone. */
+  anchored?: boolean;
 }
 
 export interface MapNode {
   kind: 'map';
   entries: MapEntry[];
   at: Position;
-  /** The document defines an anchor here or below: it may exist for the anchor alone. */
-  anchored?: boolean;
 }
 
 export type TreeNode = ScalarNode | ListNode | MapNode;
@@ -50,11 +50,6 @@ export function toData(node: TreeNode): unknown {
   if (node.kind === 'scalar') return node.value;
   if (node.kind === 'list') return node.items.map(toData);
   return Object.fromEntries(node.entries.map(({ key, value }) => [key, toData(value)]));
-}
-
-/** A scalar that stands in for something the document does not say. */
-export function emptyMap(at: Position): MapNode {
-  return { kind: 'map', entries: [], at };
 }
 
 /** What a message says was found: `the text "two"`, `a list`, `nothing`. Values of variables are not shown. */

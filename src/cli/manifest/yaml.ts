@@ -86,6 +86,7 @@ class Converter {
   readonly #yaml: typeof Yaml;
   readonly #at: (offset: number) => Position;
   readonly #problems: Problems;
+  #anchorsSeen = 0;
   #exploded = false;
 
   constructor(yaml: typeof Yaml, at: (offset: number) => Position, problems: Problems) {
@@ -108,7 +109,7 @@ class Converter {
     const made = this.#convert(parsed, at);
     if (anchor !== undefined) {
       this.#anchors.set(anchor, made);
-      if (made.node.kind === 'map') made.node.anchored = true;
+      this.#anchorsSeen++;
     }
     if (made.size > mostNodes && !this.#exploded) {
       this.#exploded = true;
@@ -149,24 +150,24 @@ class Converter {
     const own = new Map<string, MapEntry>();
     const merged = new Map<string, MapEntry>();
     let size = 1;
-    let anchored = false;
     for (const pair of map.items) {
       const key = this.#node(pair.key, map.range[0]).node;
+      const anchorsBefore = this.#anchorsSeen;
       const value = this.#node(pair.value, pair.key.range[1]);
+      const anchored = this.#anchorsSeen > anchorsBefore;
       size += value.size + 1;
-      if (value.node.kind === 'map' && value.node.anchored === true) anchored = true;
       if (key.kind !== 'scalar' || key.value === null) {
         this.#problems.add(key.at, `a key must be text, not ${key.kind === 'scalar' ? 'nothing' : `a ${key.kind}`}`);
       } else if (key.text === '<<' && 'type' in pair.key && pair.key.type === 'PLAIN') {
         this.#merge(value.node, merged);
       } else {
-        this.#entry(own, { key: key.text, at: key.at, value: value.node });
+        this.#entry(own, { key: key.text, at: key.at, value: value.node, anchored });
       }
       if (this.#exploded) break;
     }
     // What the map says itself comes before what it merges, wherever the merge key stands (YAML 1.1, "Merge Key").
     const entries = [...own.values(), ...[...merged.values()].filter((entry) => !own.has(entry.key))];
-    return { node: { kind: 'map', entries, at, ...(anchored ? { anchored } : {}) }, size };
+    return { node: { kind: 'map', entries, at }, size };
   }
 
   #entry(own: Map<string, MapEntry>, entry: MapEntry): void {
