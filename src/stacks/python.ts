@@ -1,11 +1,11 @@
 /** Python: dependencies in a virtual environment of the app's own; an app that has none is not built at all. */
-import { PaasError } from '../shared/errors.ts';
-import type { BuildPlan, PlanContext, SourceView, Stack } from './port.ts';
+import type { BuildPlan, PlanContext, Stack } from './port.ts';
 import { cacheKey } from './support/keys.ts';
 import { pathLine } from './support/launch.ts';
 import { pythonCommand } from './support/python-command.ts';
-import { readRequirements } from './support/python-requirements.ts';
-import { projectDependencies, venvInstall, venvProfile, type VenvInstall } from './support/python-venv.ts';
+import { pythonInstallation, type Installation } from './support/python-install.ts';
+import { readProject } from './support/python-project.ts';
+import { venvInstall, venvProfile } from './support/python-venv.ts';
 import { emptyPlan, fileNames, firstOf, givenCommands, readText, webCommand } from './support/source.ts';
 
 const entries = ['manage.py', 'app.py', 'main.py', 'server.py', 'wsgi.py', 'asgi.py', 'application.py', 'run.py'];
@@ -32,12 +32,12 @@ export const python: Stack = {
 
   async plan(context) {
     const { view, app } = context;
-    const install = await installation(context);
+    const install = await pythonInstallation(context, (...parts) => cacheKey(python, context, ['python3'], parts));
     const names = await fileNames(view);
     const profile = await profileFor(context, install !== null);
     const plan: BuildPlan = {
       ...emptyPlan('Add a Procfile (`web: python3 app.py`), or name the main file app.py, main.py or server.py.'),
-      needs: [{ tool: 'python3', reason: install?.reason ?? 'this is a Python app' }],
+      needs: needs(install),
       commands: install === null ? [] : install.steps.map(venvInstall),
       sharedCaches: install === null ? {} : { pip: 'PIP_CACHE_DIR' },
       defaultProcesses: webCommand(await pythonCommand(view, entries, install?.packages ?? new Set())),
@@ -58,74 +58,10 @@ export const python: Stack = {
   },
 };
 
-interface Installation {
-  reason: string;
-  steps: VenvInstall[];
-  packages: ReadonlySet<string>;
-}
-
-/** What pip has to do, or null when there is nothing to install. */
-async function installation(context: PlanContext): Promise<Installation | null> {
-  const { view } = context;
-  const names = await fileNames(view);
-  const key = (...parts: unknown[]): string => cacheKey(python, context, ['python3'], parts);
-  if (names.includes('requirements.txt')) {
-    const { any, packages, inputs, installsSource } = await readRequirements(view, 'requirements.txt');
-    if (!any) return null;
-    const line = 'install -r requirements.txt';
-    const cached = installsSource ? {} : { cacheKey: key(line, inputs) };
-    const arguments_ = line.replace('install ', '');
-    const step = { name: `pip ${line}`, arguments: arguments_, fresh: true, keepPip: packages.has('pip'), ...cached };
-    return { reason: 'this app has a requirements.txt', steps: [step], packages };
-  }
-  const project = await readProject(view);
-  const self: VenvInstall = { name: 'pip install .', arguments: '.', fresh: true, keepPip: false };
-  if (project.kind === 'none') {
-    if (names.includes('setup.py')) {
-      return { reason: 'this app has a setup.py', steps: [self], packages: new Set() };
-    }
-    if (!names.includes('Pipfile')) return null;
-    throw new PaasError('source_invalid', 'A Pipfile alone is not read by this platform.', {
-      hint: 'Run `pipenv requirements > requirements.txt` and push that with it.',
-    });
-  }
-  const reason = 'this app has a pyproject.toml';
-  if (project.kind === 'poetry') return { reason, steps: [self], packages: project.packages };
-  const dependencies: VenvInstall = {
-    name: 'pip install (dependencies of pyproject.toml)',
-    arguments: '-r /dev/stdin',
-    requirements: projectDependencies,
-    fresh: true,
-    keepPip: project.buildable,
-    cacheKey: key('pyproject', await view.digestOf('pyproject.toml')),
-  };
-  if (project.buildable)
-    return { reason, steps: [dependencies, { ...self, fresh: false }], packages: project.packages };
-  return project.packages.size === 0 ? null : { reason, steps: [dependencies], packages: project.packages };
-}
-
-interface Project {
-  /** `project`: a [project] table (PEP 621); `poetry`: dependencies in Poetry's own table; `none`: settings of tools only. */
-  kind: 'project' | 'poetry' | 'none';
-  /** It has a [build-system], so it is a package that gets installed itself. */
-  buildable: boolean;
-  /** Names that look like dependencies; good enough to choose a default command. */
-  packages: Set<string>;
-}
-
-async function readProject(view: SourceView): Promise<Project> {
-  const text = (await readText(view, 'pyproject.toml')) ?? '';
-  const has = (table: string): boolean => new RegExp(`^\\s*\\[${table}\\]`, 'm').test(text);
-  const listed = /^dependencies\s*=\s*\[([\s\S]*?)\]\s*$/m.exec(text)?.[1] ?? '';
-  const named = [...listed.matchAll(/["']\s*([A-Za-z0-9._-]+)/g), ...text.matchAll(/^([A-Za-z0-9._-]+)\s*=/gm)];
-  const inTable = has('tool\\.poetry(\\.dependencies)?') && !has('project');
-  const packages = new Set(
-    (inTable ? named : [...listed.matchAll(/["']\s*([A-Za-z0-9._-]+)/g)]).map((match) =>
-      (match[1] ?? '').toLowerCase(),
-    ),
-  );
-  const kind = inTable ? 'poetry' : has('project') || has('build-system') ? 'project' : 'none';
-  return { kind, buildable: has('build-system'), packages };
+function needs(install: Installation | null): BuildPlan['needs'] {
+  if (install === null) return [{ tool: 'python3', reason: 'this is a Python app' }];
+  // Debian has the venv module in a package of its own, so it is a tool of its own.
+  return ['python3', 'python3-venv'].map((tool) => ({ tool, reason: install.reason }));
 }
 
 /** As Heroku: run where it can succeed; DISABLE_COLLECTSTATIC=1 turns it off. */

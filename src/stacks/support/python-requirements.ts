@@ -14,6 +14,11 @@ export interface Requirements {
   installsSource: boolean;
 }
 
+/** A package's name as PEP 503 compares it. */
+export function normalName(name: string): string {
+  return name.toLowerCase().replace(/[-_.]+/g, '-');
+}
+
 /** Reads a requirements file and those it includes (`-r`, `-c`). */
 export async function readRequirements(view: SourceView, path: string): Promise<Requirements> {
   const found: Requirements = { packages: new Set(), any: false, inputs: {}, installsSource: false };
@@ -48,7 +53,7 @@ async function readLine(view: SourceView, line: string, found: Requirements): Pr
   if (line.startsWith('-') && editable === undefined) return;
   found.any = true;
   const name = /^([A-Za-z0-9][A-Za-z0-9._-]*)/.exec(line)?.[1];
-  if (name !== undefined) found.packages.add(name.toLowerCase().replace(/[-_.]+/g, '-'));
+  if (name !== undefined) found.packages.add(normalName(name));
   const local = localPath(editable ?? line);
   if (local === undefined) return;
   if (/\.(whl|tar\.gz|zip|tgz)$/.test(local)) found.inputs[local] = await view.digestOf(local);
