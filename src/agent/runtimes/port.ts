@@ -28,6 +28,11 @@ export interface RuntimeSpec {
   env: Readonly<Record<string, string>>;
   /** cgroup directory by controller that the app may see as its own, so that node and the JVM find their limit. */
   cgroups: Readonly<Record<string, string>>;
+  /**
+   * Further directories it may write to: place inside (below /tmp) → place on the host. The plain process finds them at
+   * their place on the host; `placeOf` says where.
+   */
+  binds?: Readonly<Record<string, string>>;
 }
 
 /** A command as data. `env` goes to the program through file descriptor 3 (see scripts.ts). */
@@ -53,4 +58,6 @@ export interface Runtime {
   appProcesses(members: readonly ProcessEntry[], app: number): ProcessEntry[];
   /** HOME and TMPDIR as the app sees them. */
   home(spec: Pick<RuntimeSpec, 'directory'>): { HOME: string; TMPDIR: string };
+  /** Where a bind is for the app. */
+  placeOf(bind: { inside: string; host: string }): string;
 }

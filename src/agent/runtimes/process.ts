@@ -18,6 +18,7 @@ function inside(spec: RuntimeSpec, script: string, args: readonly string[]): Run
 export const processRuntime: Runtime = {
   kind: 'process',
   home,
+  placeOf: ({ host }) => host,
   check: (owner: Owner): Promise<Check> => tryCommand([...asOwner(owner), '/bin/sh', '-c', ':']),
   start: (spec, command) => inside(spec, launchScript, ['exec', command]),
   run: (spec, argv) => inside(spec, enterScript, argv),

@@ -46,6 +46,7 @@ function inside(spec: RuntimeSpec, script: string, args: readonly string[]): Run
   const argv = bwrap(spec.owner, [
     ...system(spec.base),
     ...accountMounts(spec),
+    ...Object.entries(spec.binds ?? {}).flatMap(([place, directory]) => ['--bind', directory, place]),
     ...Object.entries(spec.cgroups).flatMap(([mount, directory]) => ['--ro-bind', directory, mount]),
     ...['--hostname', spec.hostname, '--bind', path.join(spec.directory, 'app'), '/app', '--chdir', '/app'],
     ...['--', '/bin/sh', '-c', script, 'paas', ...args],
@@ -60,6 +61,7 @@ const initOf = (members: readonly ProcessEntry[], app: number): number | undefin
 export const sandboxRuntime: Runtime = {
   kind: 'sandbox',
   home: () => home,
+  placeOf: ({ inside: place }) => place,
 
   async check(owner): Promise<Check> {
     if (process.platform !== 'linux') return { ok: false, reason: 'bubblewrap needs Linux' };
