@@ -32,7 +32,7 @@ export const verbatim = leaf(
 
 export const label = leaf(
   'a DNS label (a-z, 0-9 and -, at most 63 characters)',
-  (node) => (typeof node.value !== 'boolean' && dnsLabel.test(node.text) ? node.text : undefined),
+  (node) => (node.value !== null && typeof node.value !== 'boolean' && dnsLabel.test(node.text) ? node.text : undefined),
   (node) => labelHint(node.variable === undefined ? node.text : ''),
 );
 
