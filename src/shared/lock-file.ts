@@ -12,13 +12,7 @@ import { errnoOf, PaasError } from './errors.ts';
 import { readJsonFile } from './files.ts';
 import { isAlive, processIdentity, type ProcessIdentity } from './processes.ts';
 
-const lockContent = z.object({
-  nonce: z.string(),
-  pid: z.int(),
-  startTime: z.string(),
-  bootId: z.string(),
-});
-type LockContent = z.infer<typeof lockContent>;
+const lockContent = z.object({ nonce: z.string(), pid: z.int(), startTime: z.string(), bootId: z.string() });
 
 export interface LockFile {
   /** Gives the lock up; harmless when done twice. */
@@ -43,7 +37,7 @@ export function acquireLock(path: string, what: string): LockFile {
       if (tryLink(temporary, path)) return held(path, own.nonce);
       const holder = readHolder(path);
       if (holder === undefined) continue; // released in between
-      if (isAlive(holder)) throw lockedBy(holder, what);
+      if (holder.process && isAlive(holder.process)) throw lockedBy(holder.process, what);
       if (takeOver(path, holder.nonce, temporary)) return held(path, own.nonce);
     }
   } finally {
@@ -54,7 +48,7 @@ export function acquireLock(path: string, what: string): LockFile {
 
 /** The living process that holds a lock, if any. */
 export function lockHolder(path: string): ProcessIdentity | undefined {
-  const holder = readHolder(path);
+  const holder = readHolder(path)?.process;
   return holder && isAlive(holder) ? holder : undefined;
 }
 
@@ -82,15 +76,25 @@ function held(path: string, nonce: string): LockFile {
   };
 }
 
-function lockedBy(holder: LockContent, what: string): PaasError {
+function lockedBy(holder: ProcessIdentity, what: string): PaasError {
   return new PaasError('locked', `${what} is in use by process ${holder.pid}`, {
     hint: `Use the one that runs, or stop it first (process ${holder.pid}).`,
     details: { pid: holder.pid },
   });
 }
 
-function readHolder(path: string): LockContent | undefined {
-  return readJsonFile(path, lockContent);
+/**
+ * Who the lock file names. Its content is complete before it gets its name, so a file that cannot be read was cut short
+ * by a power cut, and its holder is dead.
+ */
+function readHolder(path: string): { nonce: string; process?: ProcessIdentity } | undefined {
+  try {
+    const content = readJsonFile(path, lockContent);
+    return content && { nonce: content.nonce, process: content };
+  } catch (error) {
+    if (error instanceof PaasError && error.code === 'corrupt') return { nonce: 'damaged' };
+    throw error;
+  }
 }
 
 function ownIdentity(): ProcessIdentity {

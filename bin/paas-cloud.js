@@ -1,0 +1,9 @@
+#!/usr/bin/env node
+import { main } from '../dist/cloud.js';
+
+try {
+  process.exit(await main(process.argv.slice(2), process.env));
+} catch (error) {
+  process.stderr.write(`paas-cloud: ${error.message}\n${error.hint ? `  ${error.hint}\n` : ''}`);
+  process.exit(error.exit ?? 1);
+}
