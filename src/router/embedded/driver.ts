@@ -1,0 +1,165 @@
+/**
+ * Driver of the embedded router, run by the agent: starts the router process when none lives, and talks to it over its
+ * control socket. It holds no state of its own that a restart of the agent could lose: the router's directory does.
+ */
+import { createHash } from 'node:crypto';
+import { chmodSync, mkdirSync, statSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { RouterStatus, RouteTable } from '../../shared/contracts/routes.ts';
+import { fromErrorBody, PaasError } from '../../shared/errors.ts';
+import { readJsonFile } from '../../shared/files.ts';
+import { lockHolder } from '../../shared/lock-file.ts';
+import { isAlive, processIdentity, sendSignal, type ProcessIdentity } from '../../shared/processes.ts';
+import { version } from '../../shared/version.ts';
+import type { Router, RouterConfig } from '../port.ts';
+import { callRouter } from './admin-client.ts';
+import { failure, maxSocketPath, routerFiles, running, type RouterFiles } from './layout.ts';
+import { writeOptions } from './options.ts';
+
+const startTimeoutMs = 20_000;
+/** The router's own 30 s for open requests, and some for its end. */
+const stopTimeoutMs = 35_000;
+const pollMs = 20;
+
+export function createEmbeddedRouter(config: RouterConfig): Router {
+  return new EmbeddedRouter(config);
+}
+
+class EmbeddedRouter implements Router {
+  readonly #config: RouterConfig;
+  readonly #files: RouterFiles;
+  /** Calls are carried out one after the other. */
+  #turn: Promise<unknown> = Promise.resolve();
+  /** The apply that waits for its turn; a later one takes its place. */
+  #waiting: { table: RouteTable; done: Promise<RouterStatus> } | null = null;
+
+  constructor(config: RouterConfig) {
+    this.#config = config;
+    this.#files = routerFiles(config.directory);
+  }
+
+  start(): Promise<RouterStatus> {
+    return this.#inTurn(() => this.#ensure());
+  }
+
+  apply(table: RouteTable): Promise<RouterStatus> {
+    if (this.#waiting) {
+      this.#waiting.table = table;
+      return this.#waiting.done;
+    }
+    const done = this.#inTurn(() => {
+      const latest = this.#waiting?.table ?? table;
+      this.#waiting = null;
+      return this.#put(latest);
+    });
+    this.#waiting = { table, done };
+    return done;
+  }
+
+  observe(): Promise<RouterStatus> {
+    return callRouter(this.#files.socket, 'GET /status');
+  }
+
+  stop(): Promise<void> {
+    return this.#inTurn(async () => {
+      const holder = lockHolder(this.#files.lock);
+      if (holder) await this.#end(holder);
+    });
+  }
+
+  #inTurn<T>(action: () => Promise<T>): Promise<T> {
+    const turn = this.#turn.then(action);
+    this.#turn = turn.catch(() => undefined);
+    return turn;
+  }
+
+  async #put(table: RouteTable): Promise<RouterStatus> {
+    const body = JSON.stringify(table);
+    try {
+      return await callRouter(this.#files.socket, 'PUT /table', body);
+    } catch (error) {
+      if (!(error instanceof PaasError) || error.code !== 'unavailable') throw error;
+    }
+    // It does not run, or died before it answered. The table is whole, so that giving it again does no harm.
+    await this.#ensure();
+    return await callRouter(this.#files.socket, 'PUT /table', body);
+  }
+
+  async #ensure(): Promise<RouterStatus> {
+    const settings = this.#settings();
+    const holder = lockHolder(this.#files.lock);
+    if (holder) {
+      const status = await this.#whenReady(holder, Date.now() + startTimeoutMs);
+      if (status && readJsonFile(this.#files.running, running)?.settings === settings) return status;
+      await this.#end(holder);
+    }
+    return this.#spawn(settings);
+  }
+
+  async #spawn(settings: string): Promise<RouterStatus> {
+    const { directory, address, port, program, responseTimeoutMs, trustedProxies = [] } = this.#config;
+    prepareDirectory(directory, this.#files.socket);
+    const options = { directory, address, port, settings, trustedProxies };
+    const flags = writeOptions(responseTimeoutMs === undefined ? options : { ...options, responseTimeoutMs });
+    const pid = await this.#config.spawnDetached([...program, ...flags], { logFile: this.#files.output, env: {} });
+    const child = processIdentity(pid);
+    const status = child && (await this.#whenReady(child, Date.now() + startTimeoutMs));
+    if (status) return status;
+    if (child && isAlive(child)) {
+      sendSignal(child.pid, 'SIGKILL');
+      throw new PaasError('timeout', `The router did not begin to answer within ${startTimeoutMs / 1000} s.`, {
+        hint: `See ${this.#files.output}.`,
+      });
+    }
+    const failed = readJsonFile(this.#files.failure, failure);
+    if (failed?.pid === pid) throw fromErrorBody(failed.error);
+    throw new PaasError('unavailable', 'The router process ended at once.', { hint: `See ${this.#files.output}.` });
+  }
+
+  /** The status as soon as the router answers; null when its process ends before, or at the deadline. */
+  async #whenReady(router: ProcessIdentity, deadline: number): Promise<RouterStatus | null> {
+    for (;;) {
+      const alive = isAlive(router);
+      try {
+        const status = await this.observe();
+        if (lockHolder(this.#files.lock)?.pid === router.pid && this.#isRunning(router.pid)) return status;
+      } catch (error) {
+        if (!(error instanceof PaasError) || (error.code !== 'unavailable' && error.code !== 'timeout')) throw error;
+      }
+      if (!alive || Date.now() > deadline) return null;
+      await sleep(pollMs);
+    }
+  }
+
+  #isRunning(pid: number): boolean {
+    return readJsonFile(this.#files.running, running)?.pid === pid;
+  }
+
+  /** SIGTERM, then SIGKILL to one that does not end. */
+  async #end(router: ProcessIdentity): Promise<void> {
+    sendSignal(router.pid, 'SIGTERM');
+    const deadline = Date.now() + stopTimeoutMs;
+    let killed = false;
+    while (isAlive(router)) {
+      if (!killed && Date.now() > deadline) killed = sendSignal(router.pid, 'SIGKILL');
+      await sleep(pollMs);
+    }
+  }
+
+  /** Changes with everything that a running process cannot take up. */
+  #settings(): string {
+    const { address, port, program, responseTimeoutMs, trustedProxies } = this.#config;
+    const parts = { version, address, port, program, responseTimeoutMs, trustedProxies };
+    return createHash('sha256').update(JSON.stringify(parts)).digest('hex').slice(0, 16);
+  }
+}
+
+function prepareDirectory(directory: string, socket: string): void {
+  if (Buffer.byteLength(socket) > maxSocketPath) {
+    throw new PaasError('unsupported', `The path of the router's control socket is too long: ${socket}`, {
+      hint: `A unix socket's path may have ${maxSocketPath} bytes: use a data directory with a shorter path.`,
+    });
+  }
+  mkdirSync(directory, { recursive: true, mode: 0o700 });
+  if ((statSync(directory).mode & 0o077) !== 0) chmodSync(directory, 0o700);
+}

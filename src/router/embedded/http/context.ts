@@ -1,0 +1,46 @@
+/** What connections and exchanges need of the router process; one object for all of them. */
+import type { AccessEntry } from '../access-log.ts';
+import type { LiveBackend } from '../endpoints.ts';
+import type { ClientConnection } from './client.ts';
+import type { UpstreamConnection } from './upstream.ts';
+
+export interface Limits {
+  /** From the first byte of a head to its last. */
+  headMs: number;
+  /** A connection without a request. Longer than browsers and load balancers keep theirs. */
+  idleMs: number;
+  /** Between two pieces of a request's body. */
+  bodyMs: number;
+  /** A client that takes nothing of its response. */
+  stallMs: number;
+  connectMs: number;
+  /** From the last byte of the request to the first of the answer. */
+  responseMs: number;
+  /** How long unread bytes are awaited and dropped behind an early answer, so that it is not lost to a reset. */
+  lingerMs: number;
+}
+
+export const defaultLimits: Limits = {
+  headMs: 20_000,
+  idleMs: 75_000,
+  bodyMs: 60_000,
+  stallMs: 300_000,
+  connectMs: 5_000,
+  responseMs: 60_000,
+  lingerMs: 2_000,
+};
+
+export interface HttpContext {
+  limits: Limits;
+  clients: Set<ClientConnection>;
+  upstreams: Set<UpstreamConnection>;
+  /** Sockets that left HTTP (Upgrade) and end when the router stops. */
+  tunnels: Set<{ destroy(): void }>;
+  /** Set when the router stops: connections end with their response. */
+  stopping: boolean;
+  /** The table's version; 0 before there is one. */
+  version(): number;
+  route(host: string, path: string): LiveBackend | null;
+  isTrusted(address: string): boolean;
+  log(entry: AccessEntry): void;
+}

@@ -1,0 +1,46 @@
+/** The router's directory: the files by which the driver (in the agent) and the router process know each other. */
+import { join } from 'node:path';
+import * as z from 'zod/mini';
+
+export interface RouterFiles {
+  /** Held by the living router: pid + start time + boot id. */
+  lock: string;
+  /** Control socket: HTTP, PUT /table and GET /status. */
+  socket: string;
+  table: string;
+  /** What the running router was started with (`running`). */
+  running: string;
+  /** Why the last start failed (`failure`). */
+  failure: string;
+  accessLog: string;
+  /** Standard output and error of the process: empty unless it crashed. */
+  output: string;
+}
+
+export function routerFiles(directory: string): RouterFiles {
+  const at = (name: string): string => join(directory, name);
+  return {
+    lock: at('router.lock'),
+    socket: at('admin.sock'),
+    table: at('table.json'),
+    running: at('running.json'),
+    failure: at('failure.json'),
+    accessLog: at('access.log'),
+    output: at('router.out'),
+  };
+}
+
+/** sun_path of unix(7) has 108 bytes on Linux and 104 elsewhere, with the final zero. */
+export const maxSocketPath = 103;
+
+export const running = z.object({
+  pid: z.int(),
+  /** Fingerprint of everything that takes a new process to change. */
+  settings: z.string(),
+  port: z.int(),
+});
+
+export const failure = z.object({
+  pid: z.int(),
+  error: z.object({ code: z.string(), message: z.string(), hint: z.string() }),
+});

@@ -1,0 +1,70 @@
+/** The route table on disk: what the router serves after its own restart, with nobody to ask. */
+import { constants } from 'node:fs';
+import { open, readFile, rename } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { routeTable, type RouteTable } from '../../shared/contracts/routes.ts';
+import { errnoOf, PaasError } from '../../shared/errors.ts';
+import { compileTable, type RouteIndex } from '../table.ts';
+
+export interface Loaded {
+  table: RouteTable;
+  index: RouteIndex;
+}
+
+/** @throws PaasError `bad_request` for text that is no table, or one that contradicts itself */
+export function parseTable(text: string): Loaded {
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(text);
+  } catch (cause) {
+    throw new PaasError('bad_request', 'The route table is not JSON.', { cause });
+  }
+  const result = routeTable.safeParse(parsed);
+  if (!result.success) {
+    const issue = result.error.issues[0];
+    const where = issue?.path.join('.') ?? '';
+    throw new PaasError('bad_request', `The route table is invalid at "${where}": ${issue?.message ?? 'unknown'}`);
+  }
+  return { table: result.data, index: compileTable(result.data) };
+}
+
+/**
+ * The table of the last run. A damaged file is left where it is and described: the next table replaces it, and until
+ * then there is nothing better to serve.
+ */
+export async function loadTable(path: string): Promise<Loaded | { problem: string } | null> {
+  let text: string;
+  try {
+    text = await readFile(path, 'utf8');
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return null;
+    return { problem: `the saved route table cannot be read: ${errnoOf(error) ?? String(error)}` };
+  }
+  try {
+    return parseTable(text);
+  } catch (error) {
+    return { problem: `the saved route table ${path} is damaged (${error instanceof Error ? error.message : ''})` };
+  }
+}
+
+/**
+ * Replaces the file as one step that survives a power cut. Not shared/files: an fsync there stops the program until the
+ * disk is done, and with it every request on its way through the router.
+ */
+export async function saveTable(path: string, text: string): Promise<void> {
+  const temporary = `${path}.tmp`;
+  const file = await open(temporary, 'w', 0o600);
+  try {
+    await file.writeFile(text);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+  await rename(temporary, path);
+  const directory = await open(dirname(path), constants.O_RDONLY);
+  try {
+    await directory.sync();
+  } finally {
+    await directory.close();
+  }
+}

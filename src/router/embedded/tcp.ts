@@ -1,0 +1,121 @@
+/** TCP routes: a listening port for each, joined to the instance with the fewest open connections. */
+import { connect, createServer, type Server, type Socket } from 'node:net';
+import type { RouteTable } from '../../shared/contracts/routes.ts';
+import { errnoOf } from '../../shared/errors.ts';
+import { choose, type Endpoints, type LiveEndpoint } from './endpoints.ts';
+import { listening } from './listening.ts';
+import { tunnel } from './tunnel.ts';
+
+interface Listener {
+  server: Server;
+  backend: string;
+  /** Why it does not listen; null when it does. */
+  problem: string | null;
+}
+
+const connectMs = 5_000;
+const avoidMs = 2_000;
+const retryMs = 5_000;
+
+export class TcpRoutes {
+  readonly #address: string;
+  readonly #endpoints: Endpoints;
+  readonly #listeners = new Map<number, Listener>();
+  readonly #sockets = new Set<Socket>();
+  readonly #retry: NodeJS.Timeout;
+
+  constructor(address: string, endpoints: Endpoints) {
+    this.#address = address;
+    this.#endpoints = endpoints;
+    this.#retry = setInterval(() => void this.#retryFailed(), retryMs);
+    this.#retry.unref();
+  }
+
+  /** Makes the listeners match the table; resolves when each listens or has a problem. Open connections stay. */
+  async update(routes: RouteTable['tcp']): Promise<void> {
+    const wanted = new Map(routes.map((route) => [route.port, route.backend]));
+    for (const [port, listener] of this.#listeners) {
+      if (wanted.has(port)) continue;
+      listener.server.close();
+      this.#listeners.delete(port);
+    }
+    const fresh: Promise<void>[] = [];
+    for (const [port, backend] of wanted) {
+      const known = this.#listeners.get(port);
+      if (known) known.backend = backend;
+      if (known?.problem === null) continue;
+      fresh.push(this.#listen(port, backend));
+    }
+    await Promise.all(fresh);
+  }
+
+  /** For RouterStatus: ports that could not be bound, with the reason. */
+  problems(): string[] {
+    return [...this.#listeners.values()].flatMap(({ problem }) => problem ?? []);
+  }
+
+  /** Stops accepting, waits `graceMs` for open connections, then breaks them. */
+  async close(graceMs: number): Promise<void> {
+    clearInterval(this.#retry);
+    const servers = [...this.#listeners.values()].filter(({ problem }) => problem === null);
+    this.#listeners.clear();
+    const end = setTimeout(() => {
+      for (const socket of this.#sockets) socket.destroy();
+    }, graceMs);
+    await Promise.all(servers.map(({ server }) => new Promise((resolve) => server.close(resolve))));
+    clearTimeout(end);
+  }
+
+  async #retryFailed(): Promise<void> {
+    const failed = [...this.#listeners].filter(([, listener]) => listener.problem !== null);
+    await Promise.all(failed.map(([port, listener]) => this.#listen(port, listener.backend)));
+  }
+
+  async #listen(port: number, backend: string): Promise<void> {
+    const options = { allowHalfOpen: true, pauseOnConnect: true, noDelay: true, keepAlive: true };
+    const server = createServer({ ...options, keepAliveInitialDelay: 30_000 }, (client) => this.#accept(port, client));
+    const listener: Listener = { server, backend, problem: 'not listening yet' };
+    this.#listeners.set(port, listener);
+    try {
+      await listening(server, this.#address, port);
+      listener.problem = null;
+      if (this.#listeners.get(port) !== listener) server.close();
+    } catch (error) {
+      listener.problem = `TCP port ${port} on ${this.#address}: ${errnoOf(error) ?? String(error)}`;
+    }
+  }
+
+  #accept(port: number, client: Socket): void {
+    this.#sockets.add(client);
+    client.on('close', () => this.#sockets.delete(client));
+    client.on('error', () => undefined);
+    this.#attempt(port, client, []);
+  }
+
+  /** Connects the client to an instance; while that fails nothing was sent, so the next one is tried. */
+  #attempt(port: number, client: Socket, tried: LiveEndpoint[]): void {
+    const backend = this.#endpoints.backend(this.#listeners.get(port)?.backend ?? '');
+    const endpoint = backend && choose(backend.endpoints, tried, Date.now());
+    if (!endpoint || client.destroyed) {
+      // A reset says "nobody here", as a closed port would; an orderly end would look like an empty answer.
+      if (!client.destroyed) client.resetAndDestroy();
+      return;
+    }
+    endpoint.open++;
+    const { address: host, port: to } = endpoint;
+    const upstream = connect({ host, port: to, allowHalfOpen: true, noDelay: true, keepAlive: true });
+    upstream.setTimeout(connectMs, () => upstream.destroy());
+    const failed = (): void => {
+      endpoint.open--;
+      endpoint.avoidUntil = Date.now() + avoidMs;
+      this.#attempt(port, client, [...tried, endpoint]);
+    };
+    upstream.on('error', () => undefined);
+    upstream.once('close', failed);
+    upstream.once('connect', () => {
+      upstream.setTimeout(0);
+      upstream.off('close', failed);
+      tunnel(client, upstream, () => endpoint.open--);
+    });
+  }
+}
