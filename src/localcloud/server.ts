@@ -76,9 +76,10 @@ async function readForm(request: IncomingMessage): Promise<Record<string, unknow
   let size = 0;
   for await (const part of request as AsyncIterable<Buffer>) {
     size += part.length;
-    if (size > maxBodyBytes) throw new Refusal(413, `a body may have ${maxBodyBytes} bytes at most`);
-    parts.push(part);
+    // What is too much is read all the same: a client that is still sending would not see the answer.
+    if (size <= maxBodyBytes) parts.push(part);
   }
+  if (size > maxBodyBytes) throw new Refusal(413, `a body may have ${maxBodyBytes} bytes at most`);
   const text = Buffer.concat(parts).toString('utf8');
   if (text === '') return {};
   if (!request.headers['content-type']?.startsWith('application/json')) {

@@ -135,8 +135,8 @@ export function cloudConformance(name: string, setup: () => Promise<CloudSetup>)
 
     it('says cloud_not_found for a host that does not exist', async () => {
       expect(await driver.get('999999')).toBeNull();
-      for (const act of [driver.start, driver.stop, driver.restart]) {
-        await expect(act('999999')).rejects.toMatchObject({ code: 'cloud_not_found' });
+      for (const act of ['start', 'stop', 'restart'] as const) {
+        await expect(driver[act]('999999')).rejects.toMatchObject({ code: 'cloud_not_found' });
       }
       await driver.destroy('999999');
     });
