@@ -68,7 +68,8 @@ async function copy(store: ObjectStore, digests: Set<string>): Promise<number> {
 function isSound(store: ObjectStore, digest: string): boolean {
   if (!store.has(digest)) return false;
   try {
-    for (const _piece of store.pieces(digest));
+    const pieces = store.pieces(digest);
+    while (pieces.next().done !== true);
     return true;
   } catch (error) {
     if (error instanceof PaasError && error.code === 'corrupt') return false;

@@ -7,7 +7,7 @@ import type { ControlHttp } from '../link-http.ts';
 import { errorFields, type Log } from '../log.ts';
 import { collect } from './collect.ts';
 import { fetchTree } from './fetch.ts';
-import { addTree, writeTree, type Owner } from './materialise.ts';
+import { writeTree, type Owner } from './materialise.ts';
 import { ObjectStore } from './store.ts';
 
 /** How often a tree is fetched again because its objects turn out damaged while they are written out. */
@@ -22,8 +22,8 @@ export interface Trees {
    * @throws PaasError `conflict` (`dest` exists), `disk_full`, `corrupt`, `unavailable`, …
    */
   materialise(root: string, dest: string, owner?: Owner): Promise<void>;
-  /** Adds a tree's content to an existing directory that has none of its names. A failure may leave a part of it. */
-  add(root: string, dest: string, owner?: Owner): Promise<void>;
+  /** The same for a tree that only this host has: what is missing or damaged is thrown, not fetched. */
+  materialiseLocal(root: string, dest: string, owner?: Owner): Promise<void>;
   /** Runs `work` while nothing is collected. */
   using<T>(work: () => Promise<T>): Promise<T>;
   /** Removes what these trees do not reach; does nothing (false) while the store is in use. */
@@ -89,7 +89,7 @@ export function openTrees(directory: string, http: Pick<ControlHttp, 'open'>, lo
     ensure,
     using,
     materialise: (root, dest, owner) => writing(root, () => writeTree(store, root, dest, owner)),
-    add: (root, dest, owner) => using(() => ensure(root).then(() => addTree(store, root, dest, owner))),
+    materialiseLocal: (root, dest, owner) => using(() => writeTree(store, root, dest, owner)),
     async collect(keep) {
       if (collecting || users > 0) return false;
       const roots = [...keep];

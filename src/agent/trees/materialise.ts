@@ -43,7 +43,12 @@ export async function writeTree(store: ObjectStore, root: string, dest: string, 
     throw new PaasError('conflict', `${dest} exists already`, { cause });
   }
   try {
-    await addTree(store, root, dest, owner);
+    const steps = writeDirectory(store, root, dest, owner, 0);
+    for (let turn = performance.now(); steps.next().done !== true;) {
+      if (performance.now() - turn < turnMs) continue;
+      await setImmediate();
+      turn = performance.now();
+    }
     if (owner) chownSync(dest, owner.uid, owner.gid);
   } catch (error) {
     rmSync(dest, { recursive: true, force: true });
@@ -51,16 +56,6 @@ export async function writeTree(store: ObjectStore, root: string, dest: string, 
       throw new PaasError('disk_full', `no space left for the app's files in ${dest}`, { cause: error });
     }
     throw error;
-  }
-}
-
-/** Writes a tree's content into an existing directory, in which none of its names may exist yet. */
-export async function addTree(store: ObjectStore, root: string, dest: string, owner?: Owner): Promise<void> {
-  let turn = performance.now();
-  for (const _step of writeDirectory(store, root, dest, owner, 0)) {
-    if (performance.now() - turn < turnMs) continue;
-    await setImmediate();
-    turn = performance.now();
   }
 }
 

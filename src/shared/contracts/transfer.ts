@@ -34,6 +34,10 @@ export const missingRequest = z.object({ digests: z.array(digest).check(z.maxLen
 export const missingResponse = z.object({ missing: z.array(digest) });
 export const uploadRequest = z.object({ bytes: z.int().check(z.nonnegative()) });
 export const uploadResponse = z.object({ id: z.string(), offset: z.int() });
+/** PUT uploads/:id: the offset after the chunk. */
+export const chunkResponse = z.object({ offset: z.int() });
+/** GET uploads/:id */
+export const uploadStatus = z.object({ offset: z.int(), finished: z.boolean() });
 
 export const treesRequest = z.object({ root: digest, have: z.array(digest).check(z.maxLength(1000)) });
 export type TreesRequest = z.infer<typeof treesRequest>;

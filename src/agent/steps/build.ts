@@ -1,0 +1,157 @@
+/**
+ * Step `build`: a source tree and a recipe become an output tree.
+ *
+ *   needs? ─► materialise ─► command … command ─► stack's files ─► snapshot ─► own store ─► upload ─► {tree}
+ *
+ * Commands run as a user of the project's own, in the sandbox where it works, with the network; their output goes to a
+ * log like an instance's. Everything below `builds/<id>` is removed at the end.
+ */
+import { appendFileSync, chmodSync, chownSync, mkdirSync, renameSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { BuildStep, StepResult } from '../../shared/contracts/steps.ts';
+import type { BaseRef } from '../../shared/contracts/instances.ts';
+import { PaasError } from '../../shared/errors.ts';
+import { findProgram } from '../facts-path.ts';
+import type { Limits } from '../limits/port.ts';
+import type { ControlHttp } from '../link-http.ts';
+import { logFile } from '../runtimes/keeper.ts';
+import type { Base } from '../runtimes/port.ts';
+import type { Runtimes } from '../runtimes/registry.ts';
+import { ownerOf } from '../runtimes/users.ts';
+import type { Trees } from '../trees/index.ts';
+import type { BuildCache } from './build-cache.ts';
+import { putBack, remember, runBuildCommand, type Work } from './build-commands.ts';
+import { keep, snapshot, upload } from './build-output.ts';
+import { writeFiles } from './build-paths.ts';
+import { endRun } from './command.ts';
+import type { StepDriver } from './runner.ts';
+
+export interface BuildOptions {
+  /** `builds/` of the data directory. */
+  directory: string;
+  /** Where the keeper's script lies. */
+  scriptDirectory: string;
+  hostName: string;
+  env: NodeJS.ProcessEnv;
+  /** PATH for builds. */
+  path: string;
+  tools: Readonly<Record<string, string>>;
+  http: ControlHttp;
+  trees: Trees;
+  bases: { resolve(base: BaseRef): Promise<Base> };
+  runtimes: Runtimes;
+  limits: Limits;
+  cache: BuildCache;
+  /** Ships a build's log; the function returned is called when it is complete, and resolves once it has been sent. */
+  ship(step: BuildStep, directory: string): () => Promise<void>;
+}
+
+export function createBuildDriver(options: BuildOptions): StepDriver {
+  const running = new Map<string, number>();
+  const placeOf = (step: BuildStep) => join(options.directory, step.id);
+
+  const discard = async (directory: string) => {
+    const trash = `${directory}.trash`;
+    try {
+      renameSync(directory, trash);
+    } catch {
+      return; // Never made.
+    }
+    await rm(trash, { recursive: true, force: true });
+  };
+
+  return {
+    async run(step, signal) {
+      checkNeeds(step, options);
+      const { project } = step.app;
+      running.set(project, (running.get(project) ?? 0) + 1);
+      const directory = placeOf(step);
+      await discard(directory);
+      const limit = AbortSignal.timeout(step.timeoutMs);
+      const work = prepare(step, directory, either(signal, limit), options);
+      const shipped = options.ship(step, directory);
+      try {
+        return await options.trees.using(async () =>
+          build({ ...work, base: await options.bases.resolve(step.base) }, options),
+        );
+      } catch (error) {
+        if (!limit.aborted || signal.aborted) throw error;
+        const message = `the build took longer than ${Math.round(step.timeoutMs / 1000)} s and was stopped`;
+        throw new PaasError('build_failed', message, { cause: error });
+      } finally {
+        work.group.remove();
+        await shipped();
+        // Twenty thousand files take seconds to remove: the result does not wait for it.
+        void discard(directory);
+        const others = running.get(project)! - 1;
+        running.set(project, others);
+        if (others === 0) await options.cache.trimShared(project);
+      }
+    },
+    async clear(step) {
+      await endRun(placeOf(step));
+      await discard(placeOf(step));
+    },
+  };
+}
+
+/** Says what the host lacks before anything starts. */
+function checkNeeds(step: BuildStep, options: BuildOptions): void {
+  const missing = step.needs.filter(
+    ({ tool }) => !Object.hasOwn(options.tools, tool) && findProgram(tool, options.path) === undefined,
+  );
+  if (missing.length === 0 || step.base.name !== 'host') return;
+  const list = missing.map(({ tool, reason }) => `${tool} not found on host ${options.hostName}: ${reason}`).join('; ');
+  throw new PaasError('tool_missing', list, { details: { missing: missing.map(({ tool }) => tool) } });
+}
+
+function prepare(step: BuildStep, directory: string, signal: AbortSignal, options: BuildOptions): Omit<Work, 'base'> {
+  // One user a project, since its builds share caches.
+  const owner = ownerOf(`build:${step.app.project}`);
+  mkdirSync(directory, { mode: 0o711 });
+  for (const [name, mode] of [
+    ['tmp', 0o700],
+    ['logs', 0o700],
+    ['run', 0o700],
+  ] as const)
+    mkdirSync(join(directory, name), { mode });
+  if (owner) chownSync(join(directory, 'tmp'), owner.uid, owner.gid);
+  const runtime = options.runtimes.choose(step.base.name === 'host' ? 'auto' : 'sandbox');
+  const group = options.limits.open(step.id, { memoryMb: step.memoryMb, cpu: null });
+  return { step, directory, app: join(directory, 'app'), runtime, owner, group, signal, seen: undefined };
+}
+
+async function build(work: Work, options: BuildOptions): Promise<Pick<StepResult, 'tree'>> {
+  const { step, app, owner, signal } = work;
+  const say = (line: string) => appendFileSync(logFile(work.directory, 'stdout'), `${line}\n`, { mode: 0o600 });
+  await options.trees.materialise(step.source, app, owner ?? undefined);
+  writeFiles(app, step.files, owner);
+  for (const command of step.commands) {
+    if (signal.aborted) throw new PaasError('interrupted', 'the build was stopped');
+    if (await putBack(work, command, options)) {
+      say(`-----> ${command.name} (nothing changed: kept from an earlier build)`);
+      continue;
+    }
+    say(`-----> ${command.name}`);
+    await runBuildCommand(work, command, options);
+    if (command.cache) await remember(work, command.cache, options);
+  }
+  // Commands may have removed or replaced what the stack adds.
+  writeFiles(app, step.files, owner);
+  chmodSync(app, 0o755);
+  const tree = await snapshot(app, signal, work.seen);
+  await keep(tree, options.trees.store, signal);
+  await upload(tree, options.http, signal);
+  return { tree: tree.root };
+}
+
+/** AbortSignal.any, which Node 18 lacks. */
+function either(...signals: AbortSignal[]): AbortSignal {
+  const both = new AbortController();
+  for (const signal of signals) {
+    if (signal.aborted) both.abort(signal.reason);
+    else signal.addEventListener('abort', () => both.abort(signal.reason), { once: true });
+  }
+  return both.signal;
+}

@@ -1,0 +1,98 @@
+/**
+ * Steps from the control plane: started once, however often they are sent; cancelled on request; their results kept
+ * until they are acknowledged. One driver a kind of step.
+ *
+ *   step ──► journaled ──► running ──► result journaled ──► sent (again in every hello) ──► stepAck: forgotten
+ *                              └ agent dies: host_failed after its restart, which may be tried again
+ */
+import type { Step, StepResult } from '../../shared/contracts/steps.ts';
+import { asPaasError, PaasError } from '../../shared/errors.ts';
+import { errorFields, type Log } from '../log.ts';
+import type { StepJournal } from './journal.ts';
+
+export interface StepDriver<S extends Step = Step> {
+  /** Does the work. Throws a PaasError that says why it failed; `interrupted` when `signal` was aborted. */
+  run(step: S, signal: AbortSignal): Promise<Pick<StepResult, 'tree'>>;
+  /** Ends what an earlier agent left running of this step, and removes its traces. */
+  clear(step: S): Promise<void>;
+}
+
+export type StepDrivers = { [K in Step['kind']]: StepDriver<Extract<Step, { kind: K }>> };
+
+export interface StepRunner {
+  /** Ends the steps that were under way when the last agent ended, and gives them a result. Call once, first. */
+  recover(): Promise<void>;
+  submit(step: Step): void;
+  cancel(id: string): void;
+  acknowledge(id: string): void;
+  results(): StepResult[];
+  running(): string[];
+  /** Cancels nothing: resolves once no step is under way any more (for tests and a clean stop). */
+  idle(): Promise<void>;
+}
+
+const idForm = /^[A-Za-z0-9_-]{1,64}$/;
+
+export function createStepRunner(options: {
+  drivers: StepDrivers;
+  journal: StepJournal;
+  log: Log;
+  hostName: string;
+  onResult(result: StepResult): void;
+}): StepRunner {
+  const { drivers, journal, log } = options;
+  const running = new Map<string, { abort: AbortController; done: Promise<void> }>();
+
+  const finish = (step: Step, startedAt: number, outcome: Pick<StepResult, 'tree'> | PaasError) => {
+    const failed = outcome instanceof PaasError;
+    const error = failed ? { error: { code: outcome.code, message: outcome.message, hint: outcome.hint } } : outcome;
+    const result: StepResult = { id: step.id, ok: !failed, ...error, durationMs: Date.now() - startedAt };
+    journal.finish(step, result);
+    log.info(failed ? 'step failed' : 'step done', { step: step.id, ...(failed ? errorFields(outcome) : {}) });
+    options.onResult(result);
+  };
+
+  const run = async (step: Step, signal: AbortSignal) => {
+    const startedAt = Date.now();
+    try {
+      finish(step, startedAt, await drivers[step.kind].run(step, signal));
+    } catch (thrown) {
+      const error = asPaasError(thrown);
+      if (error.code === 'internal') log.error('a step failed unexpectedly', { step: step.id, ...errorFields(thrown) });
+      finish(step, startedAt, signal.aborted ? new PaasError('interrupted', 'the build was cancelled') : error);
+    }
+  };
+
+  return {
+    async recover() {
+      for (const step of journal.running()) {
+        await drivers[step.kind].clear(step);
+        const message = `the agent on host ${options.hostName} ended in the middle of the step`;
+        finish(step, Date.now(), new PaasError('host_failed', message, { hint: 'It is tried again.' }));
+      }
+    },
+    submit(step) {
+      if (!idForm.test(step.id)) throw new PaasError('bad_request', `a step has the id ${JSON.stringify(step.id)}`);
+      const known = journal.get(step.id);
+      if (known === 'running') return;
+      if (known) {
+        options.onResult(known);
+        return;
+      }
+      journal.start(step);
+      const abort = new AbortController();
+      log.info('step started', { step: step.id, kind: step.kind });
+      const done = run(step, abort.signal)
+        .catch((error: unknown) => log.error('cannot record a step', { step: step.id, ...errorFields(error) }))
+        .finally(() => running.delete(step.id));
+      running.set(step.id, { abort, done });
+    },
+    cancel: (id) => running.get(id)?.abort.abort(),
+    acknowledge: (id) => journal.acknowledge(id),
+    results: () => journal.results(),
+    running: () => [...running.keys()],
+    async idle() {
+      while (running.size > 0) await Promise.all([...running.values()].map(({ done }) => done));
+    },
+  };
+}
