@@ -1,4 +1,5 @@
 /** Heroku's `app.json`: config, formation and buildpacks, for what a Procfile starts. */
+import { formatSize } from '../../shared/units.ts';
 import { stackOfBuildpacks } from './buildpacks.ts';
 import { kindOf, newDraft, processOf, type Draft } from './draft.ts';
 import { integer, leaf, oneOf, slugify, text, truth, verbatim } from './leaves.ts';
@@ -135,7 +136,8 @@ export function readAppJson(tree: TreeNode, environment: string, problems: Probl
     const type = slugify(name);
     const memory = size === undefined ? undefined : dynoMemory.get(size.toLowerCase());
     if (size !== undefined) {
-      const meaning = memory === undefined ? 'is not known and has no effect' : `becomes ${memory}M of memory`;
+      const meaning =
+        memory === undefined ? 'is not known and has no effect' : `becomes ${formatSize(memory)} of memory`;
       problems.warn(`the dyno size \`${size}\` of \`${name}\` ${meaning}`, position(`formation.${name}.size`));
     }
     draft.app.processes[type] = processOf(kindOf(type), {

@@ -15,7 +15,7 @@ const stackByWord = new Map([
 
 /** `nodejs_buildpack`, `heroku/nodejs`, `https://github.com/cloudfoundry/nodejs-buildpack.git#v1.8`: `node`. */
 export function stackOfBuildpack(buildpack: string): string | undefined {
-  const withoutRef = buildpack.split(/[#?@]/, 1)[0] ?? '';
+  const withoutRef = buildpack.split(/[#?]/, 1)[0] ?? '';
   const last = withoutRef.replace(/\/+$/, '').split(/[/:]/).at(-1) ?? '';
   for (const word of last.toLowerCase().split(/[^a-z0-9]+/)) {
     const stack = stackByWord.get(word);

@@ -32,8 +32,9 @@ export const verbatim = leaf(
 
 export const label = leaf(
   'a DNS label (a-z, 0-9 and -, at most 63 characters)',
-  (node) => (node.value !== null && typeof node.value !== 'boolean' && dnsLabel.test(node.text) ? node.text : undefined),
-  (node) => labelHint(node.variable === undefined ? node.text : ''),
+  (node) =>
+    node.value !== null && typeof node.value !== 'boolean' && dnsLabel.test(node.text) ? node.text : undefined,
+  (node) => labelHint(node.variable === undefined && node.value !== null ? node.text : ''),
 );
 
 export function labelHint(wrong: string): string | undefined {

@@ -6,7 +6,8 @@ export function nearest(word: string, known: Iterable<string>): string | undefin
   let best: string | undefined;
   let least = limit + 1;
   for (const candidate of known) {
-    const apart = distance(plain(word), plain(candidate));
+    const isStart = word.length >= 3 && plain(candidate).startsWith(plain(word));
+    const apart = isStart ? 1 : distance(plain(word), plain(candidate));
     if (apart < least) [best, least] = [candidate, apart];
   }
   return best;

@@ -104,7 +104,7 @@ function mustBe(type: AnyType): string {
     case 'list':
       return type.expected;
     case 'map':
-      return `a map; its keys ${type.keys.expected}`;
+      return `a map; each key ${type.keys.expected}`;
     case 'object':
       return type.shorthand?.expected ?? 'a map';
     case 'dropped':

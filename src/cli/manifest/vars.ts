@@ -13,7 +13,10 @@ export interface Variables {
   files: readonly TreeNode[];
 }
 
-/** The tree with every `((name))` replaced, in keys too. Names without a value are one problem that lists them all. */
+/**
+ * The tree with every `((name))` replaced, in keys too. Names without a value are one problem that lists them all.
+ * @throws PaasError manifest_invalid when it grows out of bounds
+ */
 export function interpolate(tree: TreeNode, variables: Variables, problems: Problems): TreeNode {
   const missing = new Set<string>();
   const budget = { text: mostText, nodes: mostNodes };
@@ -40,11 +43,10 @@ export function interpolate(tree: TreeNode, variables: Variables, problems: Prob
     return text === node.value ? node : { ...node, value: text, text, variable: placeholderOf(node.value) };
   };
 
-  const fillEntry = ({ key, at, value }: MapEntry): MapEntry => ({
-    key: fillText(key, { kind: 'scalar', value: key, text: key, at }),
-    at,
-    value: fill(value),
-  });
+  const fillEntry = (entry: MapEntry): MapEntry => {
+    const { key, at, value } = entry;
+    return { ...entry, key: fillText(key, { kind: 'scalar', value: key, text: key, at }), value: fill(value) };
+  };
 
   const fillText = (template: string, node: ScalarNode): string =>
     template.replace(placeholder, (whole, name: string) => {
@@ -59,7 +61,10 @@ export function interpolate(tree: TreeNode, variables: Variables, problems: Prob
     });
 
   const filled = fill(tree);
-  if (budget.text < 0 || budget.nodes < 0) problems.add(tree.at, 'variables expand to too much');
+  if (budget.text < 0 || budget.nodes < 0) {
+    problems.add(tree.at, 'variables expand to too much');
+    problems.throwIfAny();
+  }
   if (missing.size > 0) {
     const names = [...missing].map((name) => `((${name}))`).join(', ');
     const hint = 'give them with `--var NAME=VALUE` or `--vars-file FILE`';
