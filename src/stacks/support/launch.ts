@@ -1,7 +1,7 @@
 /**
- * How a plan's profile gets into effect. Only the shell at start knows where the app's tree lies, so paths in it are
- * computed there. The command is exec'd in a shell of its own: that shell replaces itself by a simple command, so that
- * SIGTERM reaches the app and its exit status is the instance's.
+ * How a plan's profile gets into effect: only the shell at start knows where the app's tree lies, so paths in it are
+ * computed there. That shell then gets out of the way wherever it can. Many shells (Debian's dash) stay on as the parent
+ * of the command they were given; on SIGTERM they end at once, with their own status, while the app is still draining.
  */
 
 /** A word for `sh`, whatever it holds. */
@@ -11,7 +11,8 @@ export function shellQuote(word: string): string {
 
 /** The command line (for `sh -c`, in the app's directory) that runs `command` under `profile`. */
 export function launchLine(profile: string, command: string): string {
-  return profile === '' ? command : `${profile}\nexec sh -c ${shellQuote(command)}`;
+  const line = isSimpleCommand(command) ? `exec ${command}` : command;
+  return profile === '' ? line : `${profile}\n${line}`;
 }
 
 /** The same for an argv, as `paas run` and `paas exec` take it. */
@@ -22,4 +23,18 @@ export function launchArgv(profile: string, argv: readonly string[]): string[] {
 /** A profile line that puts directories of the app before PATH. */
 export function pathLine(...directories: string[]): string {
   return `export PATH="${directories.map((directory) => `$PWD/${directory}:`).join('')}$PATH"`;
+}
+
+/** Words that only a shell understands: reserved words and built-in commands that are no programs. */
+const shellWords = new Set(
+  '. : alias bg break case cd command continue do done elif else esac eval exec exit export fg fi for function hash if in jobs local read readonly return select set shift source then time times trap type ulimit umask unalias unset until wait while'.split(
+    ' ',
+  ),
+);
+
+/** Whether `exec` may be put before a command line: one program and its words. In doubt, no. */
+function isSimpleCommand(command: string): boolean {
+  const [, first = ''] = /^\s*([A-Za-z0-9_.\/-]+)(?:\s|$)/.exec(command) ?? [];
+  const bare = command.trim().replace(/'[^']*'|"(?:[^"`\\]|\\.)*"/g, '');
+  return first !== '' && !shellWords.has(first) && !/[;&|<>()`\n\\#"']/.test(bare);
 }
