@@ -283,7 +283,8 @@ export const logLine = z.object({
 });
 export type LogLine = z.infer<typeof logLine>;
 export const logGap = z.object({
-  gap: z.object({ instance: z.string(), from: iso, to: iso, count: z.int() }),
+  /** `count` lines are missing (at least); `bytes` where it is known; instance `*`: of all instances. */
+  gap: z.object({ instance: z.string(), from: iso, to: iso, count: z.int(), bytes: z.optional(z.int()) }),
 });
 export type LogGap = z.infer<typeof logGap>;
 

@@ -1,0 +1,114 @@
+/** Answering queries: from blocks to entries, filtered by text, cut to the last N. */
+import { setImmediate } from 'node:timers/promises';
+import { createMatcher, type Matcher } from './grep.ts';
+import { blockEntries, gapEntry, splitLines } from './lines.ts';
+import type { LogEntry, LogQuery } from './port.ts';
+import { byTime, payloadOf, readBlocks, readSegment, wantedSegments, type ReadItem, type Snapshot } from './read.ts';
+import type { StoredBlock, Summary } from './segment.ts';
+
+const batchSize = 2000;
+
+/** The entries of a snapshot in order of time, in batches that are never empty. */
+export async function* runQuery(snapshot: Snapshot, query: LogQuery): AsyncGenerator<LogEntry[]> {
+  const matcher = query.grep === undefined ? null : createMatcher(query.grep);
+  try {
+    const start = query.tail === undefined ? null : await findTail(snapshot, query, query.tail, matcher);
+    const since = start ? Math.max(start.ts, query.since ?? start.ts) : query.since;
+    let batch: LogEntry[] = [];
+    for await (const item of readBlocks(snapshot, since === undefined ? query : { ...query, since })) {
+      if (start && 'block' in item && byTime(item.block, start) < 0) continue;
+      let entries = await itemEntries(item, matcher);
+      if (start && 'block' in item && item.block.ord === start.ord && start.skip > 0) {
+        entries = entries.filter((entry) => !('gap' in entry)).slice(start.skip);
+      }
+      if (batch.length === 0) batch = entries;
+      else for (const entry of entries) batch.push(entry);
+      if (batch.length < batchSize) continue;
+      yield batch;
+      batch = [];
+      await setImmediate(); // Requests and agents get their turn, also when the reader is fast.
+    }
+    if (batch.length > 0) yield batch;
+  } finally {
+    await matcher?.close();
+  }
+}
+
+async function itemEntries(item: ReadItem, matcher: Matcher | null): Promise<LogEntry[]> {
+  if ('dropped' in item) return [droppedEntry(item.dropped)];
+  const { block } = item;
+  const payload = await item.payload();
+  if (!payload) return [gapEntry(block, { lines: block.lines, bytes: block.bytes, since: block.ts })];
+  const split = splitLines(payload, block.long);
+  return blockEntries(block, split, await matcher?.match(split.lines));
+}
+
+/** Retention took a segment while it was about to be read. */
+function droppedEntry({ lines, ts }: Summary): LogEntry {
+  const [from, to] = ts!;
+  return {
+    gap: { instance: '*', from: new Date(from).toISOString(), to: new Date(to).toISOString(), count: lines },
+  };
+}
+
+interface TailStart {
+  ts: number;
+  ord: number;
+  /** Lines of that first block that are not among the last N any more. */
+  skip: number;
+}
+
+/**
+ * Where the last `n` lines begin, by looking at segments from the latest backwards; null when there are fewer. Without
+ * a text to search for no line is read: blocks know how many they hold.
+ */
+async function findTail(
+  snapshot: Snapshot,
+  query: LogQuery,
+  n: number,
+  matcher: Matcher | null,
+): Promise<TailStart | null> {
+  if (n <= 0) return { ts: Number.MAX_SAFE_INTEGER, ord: Number.MAX_SAFE_INTEGER, skip: 0 };
+  const segments = wantedSegments(snapshot, query).sort((a, b) => b.ts![1] - a.ts![1] || b.n - a.n);
+  let latest: { ts: number; ord: number; lines: number }[] = [];
+  let start: TailStart | null = null;
+  for (const summary of segments) {
+    if (start && summary.ts![1] < start.ts) break;
+    const segment = await readSegment(snapshot, query, summary);
+    if (!segment) continue;
+    let lines = 0;
+    for (const block of segment.blocks.reverse()) {
+      const count = await countMatches(snapshot, block, segment.file, matcher);
+      latest.push({ ts: block.ts, ord: block.ord, lines: count });
+      lines += count;
+      if (lines >= n) break;
+    }
+    latest.sort((a, b) => byTime(b, a));
+    start = cut(latest, n);
+    if (start) latest = latest.filter((block) => byTime(block, start!) >= 0);
+  }
+  return start;
+}
+
+async function countMatches(
+  snapshot: Snapshot,
+  block: StoredBlock,
+  file: Buffer,
+  matcher: Matcher | null,
+): Promise<number> {
+  if (!matcher) return block.lines;
+  const payload = await payloadOf(snapshot.directory, block, file);
+  if (!payload) return 0;
+  const hits = await matcher.match(splitLines(payload, block.long).lines);
+  return hits.filter(Boolean).length;
+}
+
+/** The block at which the newest `n` lines begin. */
+function cut(latest: readonly { ts: number; ord: number; lines: number }[], n: number): TailStart | null {
+  let lines = 0;
+  for (const { ts, ord, lines: count } of latest) {
+    lines += count;
+    if (lines >= n) return { ts, ord, skip: lines - n };
+  }
+  return null;
+}

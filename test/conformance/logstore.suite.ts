@@ -1,0 +1,379 @@
+/** What every LogStore must do, whatever it keeps its lines in. */
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { LogBatch, LogEntry, LogQuery, LogStore, FollowQuery } from '../../src/control/logs/port.ts';
+import type { LogBlock } from '../../src/shared/contracts/agent.ts';
+import type { LogGap, LogLine } from '../../src/shared/contracts/api.ts';
+
+export interface LogStoreUnderTest {
+  /** Opens the store on the same data as before. */
+  open(): Promise<LogStore>;
+  /** Ends it as `kill -9` would: nothing is flushed. */
+  kill(store: LogStore): Promise<void>;
+  cleanUp(): Promise<void>;
+}
+
+export const epoch = Date.parse('2024-05-01T12:00:00.000Z');
+
+/** A sender of one stream that remembers its offset, as an agent does. */
+export function sender(store: () => LogStore, about: Partial<LogBlock> = {}) {
+  let offset = 0;
+  const send = (
+    text: string | Buffer,
+    more: Partial<LogBlock> & { at?: number } = {},
+  ): ReturnType<LogStore['append']> => {
+    const payload = Buffer.from(text);
+    const { at = 0, ...rest } = more;
+    const from = rest.from ?? offset;
+    offset = from + payload.length;
+    const block: LogBlock = {
+      type: 'logs',
+      instance: 'ins_1',
+      name: 'web.1',
+      appId: 'app_1',
+      processType: 'web',
+      release: 1,
+      source: 'app',
+      stream: 'stdout',
+      partial: false,
+      dropped: { bytes: 0, lines: 0 },
+      ...about,
+      ...rest,
+      ts: new Date(epoch + at * 1000).toISOString(),
+      from,
+      to: offset,
+    };
+    return store().append(block, payload);
+  };
+  return { send, offset: () => offset };
+}
+
+export const isLine = (entry: LogEntry): entry is Omit<LogLine, 'app'> => 'line' in entry;
+
+export async function query(store: LogStore, options: Partial<LogQuery> = {}): Promise<LogEntry[]> {
+  const entries: LogEntry[] = [];
+  for await (const batch of store.query({ appId: 'app_1', ...options })) {
+    expect(batch.length).toBeGreaterThan(0);
+    entries.push(...batch);
+  }
+  return entries;
+}
+
+export async function lines(store: LogStore, options: Partial<LogQuery> = {}): Promise<string[]> {
+  return (await query(store, options)).map((entry) => (isLine(entry) ? entry.line : `gap ${entry.gap.count}`));
+}
+
+/** Reads a follow until the condition holds. */
+export async function followUntil(
+  store: LogStore,
+  options: Partial<FollowQuery>,
+  done: (entries: LogEntry[], batches: LogBatch[]) => boolean,
+): Promise<{ entries: LogEntry[]; cursor: string | null }> {
+  const end = new AbortController();
+  const entries: LogEntry[] = [];
+  const batches: LogBatch[] = [];
+  let cursor: string | null = null;
+  for await (const batch of store.follow({ appId: 'app_1', ...options }, end.signal)) {
+    entries.push(...batch.entries);
+    batches.push(batch);
+    cursor = batch.cursor ?? cursor;
+    if (done(entries, batches)) end.abort();
+  }
+  return { entries, cursor };
+}
+
+export function logStoreSuite(name: string, make: () => Promise<LogStoreUnderTest>): void {
+  describe(`LogStore: ${name}`, () => {
+    let driver: LogStoreUnderTest;
+    let store: LogStore;
+    const current = (): LogStore => store;
+    beforeEach(async () => {
+      driver = await make();
+      store = await driver.open();
+    });
+    afterEach(async () => {
+      await store.close();
+      await driver.cleanUp();
+    });
+
+    it('answers lines with everything that is known of them', async () => {
+      await sender(current).send('hello\nworld\n', { at: 1.5 });
+      await sender(current, { stream: 'stderr' }).send('oh\r\n', { at: 2 });
+      const about = { process: 'web', instance: 'web.1', release: 1, source: 'app' };
+      expect(await query(store)).toEqual([
+        { ts: '2024-05-01T12:00:01.500Z', ...about, stream: 'stdout', seq: 1, line: 'hello' },
+        { ts: '2024-05-01T12:00:01.500Z', ...about, stream: 'stdout', seq: 2, line: 'world' },
+        { ts: '2024-05-01T12:00:02.000Z', ...about, stream: 'stderr', seq: 3, line: 'oh' },
+      ]);
+    });
+
+    it('acknowledges the position that is durable, and knows it after a kill', async () => {
+      const { send } = sender(current);
+      expect(store.positions()).toEqual([]);
+      expect(await send('12345\n')).toEqual({ instance: 'ins_1', stream: 'stdout', offset: 6 });
+      await sender(current, { instance: 'ins_2', appId: 'app_2' }).send('1\n');
+      await driver.kill(store);
+      store = await driver.open();
+      expect(store.positions(['ins_1', 'ins_none'])).toEqual([{ instance: 'ins_1', stream: 'stdout', offset: 6 }]);
+      expect(store.positions()).toHaveLength(2);
+      await send('next\n');
+      expect(await query(store)).toMatchObject([
+        { line: '12345', seq: 1 },
+        { line: 'next', seq: 2 },
+      ]);
+    });
+
+    it('stores once what is sent twice, also when it is cut differently', async () => {
+      const { send } = sender(current);
+      await send('one\ntwo\n');
+      await send('one\ntwo\n', { from: 0 });
+      await send('two\nthree\n', { from: 4 });
+      const [repeated, next] = [send('three\n', { from: 8 }), send('four\n')];
+      await Promise.all([repeated, next]);
+      expect(await lines(store)).toEqual(['one', 'two', 'three', 'four']);
+      expect(await repeated).toMatchObject({ offset: 14 });
+    });
+
+    it('shows what the host had to drop as a gap with its count', async () => {
+      const { send } = sender(current);
+      await send('one\n', { at: 1 });
+      await send('ten\n', { at: 9, from: 100, dropped: { bytes: 96, lines: 8 } });
+      expect(await query(store)).toMatchObject([
+        { line: 'one', seq: 1 },
+        {
+          gap: {
+            instance: 'web.1',
+            from: '2024-05-01T12:00:01.000Z',
+            to: '2024-05-01T12:00:09.000Z',
+            count: 8,
+            bytes: 96,
+          },
+        },
+        { line: 'ten', seq: 10 },
+      ]);
+    });
+
+    it('shows a hole that nobody explained as a gap too', async () => {
+      const { send } = sender(current);
+      await send('one\n', { from: 50 });
+      await send('two\n', { from: 100, dropped: { bytes: 10, lines: 2 } });
+      expect(await query(store)).toMatchObject([
+        { gap: { count: 1, bytes: 50 } },
+        { line: 'one' },
+        { gap: { count: 3, bytes: 46 } },
+        { line: 'two' },
+      ]);
+    });
+
+    it('marks the pieces of a long line, which together are the line', async () => {
+      const long = 'é'.repeat(100_000);
+      const { send } = sender(current);
+      await send(`short\n${long}\nend\n`);
+      await send('first half, ', { partial: true });
+      await send('second half\n');
+      const found = (await query(store)).filter(isLine);
+      const pieces = found.slice(1, -3);
+      expect(pieces.map(({ line }) => line).join('')).toBe(long);
+      expect(pieces.map(({ partial }) => partial ?? false)).toEqual([true, true, true, false]);
+      expect(found.slice(-3)).toMatchObject([
+        { line: 'end' },
+        { line: 'first half, ', partial: true },
+        { line: 'second half' },
+      ]);
+      expect(found.map(({ seq }) => seq)).toEqual(found.map((_, i) => i + 1));
+    });
+
+    it('replaces what is not UTF-8 and keeps empty lines', async () => {
+      const { send } = sender(current);
+      await send(Buffer.from([0x61, 0xff, 0xc3, 0x0a, 0x0a, 0x62]));
+      expect(await lines(store)).toEqual(['a\uFFFD\uFFFD', '', 'b']);
+    });
+
+    it('orders by time over instances, and by arrival within the same time', async () => {
+      const web = sender(current);
+      const worker = sender(current, { instance: 'ins_2', name: 'worker.1', processType: 'worker' });
+      await web.send('a\n', { at: 10 });
+      await worker.send('late, but earlier\n', { at: 5 });
+      await web.send('b\n', { at: 20 });
+      await worker.send('c\n', { at: 20 });
+      expect(await lines(store)).toEqual(['late, but earlier', 'a', 'b', 'c']);
+      expect(await lines(store, { tail: 2 })).toEqual(['b', 'c']);
+      expect(await lines(store, { tail: 3 })).toEqual(['a', 'b', 'c']);
+      expect(await lines(store, { tail: 100 })).toHaveLength(4);
+      expect(await lines(store, { tail: 0 })).toEqual([]);
+    });
+
+    it('finds by time, process, instance, release, source and text', async () => {
+      await sender(current).send('web one\n', { at: 1 });
+      await sender(current, { instance: 'ins_2', name: 'web.2', release: 2 }).send('web two\n', { at: 2 });
+      await sender(current, { instance: 'bld_1', name: 'build', processType: 'build', source: 'build' }).send(
+        'built\n',
+        {
+          at: 3,
+        },
+      );
+      expect(await lines(store, { since: epoch + 2000 })).toEqual(['web two', 'built']);
+      expect(await lines(store, { until: epoch + 1999 })).toEqual(['web one']);
+      expect(await lines(store, { processType: 'web' })).toEqual(['web one', 'web two']);
+      expect(await lines(store, { instance: 'web.2' })).toEqual(['web two']);
+      expect(await lines(store, { instance: 'ins_1' })).toEqual(['web one']);
+      expect(await lines(store, { release: 2 })).toEqual(['web two']);
+      expect(await lines(store, { source: 'build' })).toEqual(['built']);
+      expect(await lines(store, { grep: 'o' })).toEqual(['web one', 'web two']);
+      expect(await lines(store, { grep: '^(?:web|x+) t', tail: 5 })).toEqual(['web two']);
+      expect(await lines(store, { grep: '(?i)WEB', tail: 1 })).toEqual(['web two']);
+      expect(await lines(store, { processType: 'nothing' })).toEqual([]);
+      expect(await lines(store, { appId: 'app_none' })).toEqual([]);
+    });
+
+    it('refuses an expression that would take for ever, and what is none', async () => {
+      await sender(current).send(`${'a'.repeat(60_000)}!\n`);
+      await expect(lines(store, { grep: '(a+)+$' })).rejects.toMatchObject({ code: 'bad_request' });
+      await expect(lines(store, { grep: '(' })).rejects.toMatchObject({ code: 'bad_request' });
+      await expect(lines(store, { grep: 'x'.repeat(2000) })).rejects.toMatchObject({ code: 'bad_request' });
+      expect(await lines(store, { grep: 'a!$' })).toHaveLength(1);
+    });
+
+    it('keeps lines of the platform beside those of the app', async () => {
+      const { send } = sender(current);
+      await send('hello\n', { at: 1 });
+      await store.appendPlatformLine('app_1', { instance: 'web.1', processType: 'web', text: 'web.1 crashed' });
+      await store.appendPlatformLine('app_1', { instance: 'platform', text: 'two\nlines' });
+      expect(await query(store, { source: 'platform' })).toMatchObject([
+        { instance: 'web.1', process: 'web', release: null, line: 'web.1 crashed', seq: 1 },
+        { instance: 'platform', line: 'two', seq: 2 },
+        { instance: 'platform', line: 'lines', seq: 3 },
+      ]);
+      expect(store.positions()).toHaveLength(1);
+    });
+
+    it('refuses blocks that contradict themselves', async () => {
+      const { send } = sender(current);
+      await expect(send('x\n', { appId: '../up' })).rejects.toMatchObject({ code: 'bad_request' });
+      const block = { type: 'logs', instance: 'i', name: 'n', appId: 'a', processType: 'p', release: null } as const;
+      const rest = { source: 'app', stream: 'stdout', partial: false, dropped: { bytes: 0, lines: 0 } } as const;
+      const ts = new Date(epoch).toISOString();
+      for (const wrong of [
+        { from: 0, to: 3, ts },
+        { from: -1, to: 0, ts },
+        { from: 0, to: 1, ts: 'now' },
+      ]) {
+        await expect(store.append({ ...block, ...rest, ...wrong }, Buffer.from('x'))).rejects.toMatchObject({
+          code: 'bad_request',
+        });
+      }
+    });
+
+    it('calls subscribers at once with what they asked for', async () => {
+      const heard: string[] = [];
+      const stop = store.subscribe({ appId: 'app_1', processType: 'web' }, (entries) => {
+        heard.push(...entries.filter(isLine).map(({ line }) => line));
+      });
+      const { send } = sender(current);
+      const done = send('now\n');
+      expect(heard).toEqual(['now']);
+      void sender(current, { instance: 'ins_2', processType: 'worker' }).send('not me\n');
+      await done;
+      stop();
+      await send('too late\n');
+      expect(heard).toEqual(['now']);
+    });
+
+    it('follows without loss or doubling while lines arrive', async () => {
+      const { send } = sender(current);
+      const expected = Array.from({ length: 3000 }, (_, i) => `line ${i}`);
+      for (const line of expected.slice(0, 1000)) void send(`${line}\n`);
+      const following = followUntil(store, {}, (entries) => entries.length >= 3000);
+      for (let i = 1000; i < 3000; i += 50) {
+        for (const line of expected.slice(i, i + 50)) void send(`${line}\n`);
+        await store.flush();
+      }
+      const { entries } = await following;
+      expect(entries.filter(isLine).map(({ line }) => line)).toEqual(expected);
+    });
+
+    it('begins a follow with the tail and filters what arrives', async () => {
+      const web = sender(current);
+      const worker = sender(current, { instance: 'ins_2', name: 'worker.1', processType: 'worker' });
+      await web.send('one\ntwo\nthree\n');
+      const following = followUntil(store, { tail: 2, processType: 'web', grep: 't+' }, (found) => found.length >= 3);
+      await new Promise(setImmediate);
+      await worker.send('nothing\n');
+      await web.send('four\ntwenty\n');
+      const { entries } = await following;
+      expect(entries.filter(isLine).map(({ line }) => line)).toEqual(['two', 'three', 'twenty']);
+    });
+
+    it('goes on from a cursor with exactly what arrived since', async () => {
+      const { send } = sender(current);
+      await send('one\ntwo\n');
+      const { cursor } = await followUntil(store, { tail: 1 }, (_, batches) =>
+        batches.some((one) => one.cursor !== null),
+      );
+      await send('three\n', { at: -100 });
+      await driver.kill(store);
+      store = await driver.open();
+      await send('four\n');
+      const { entries } = await followUntil(store, { cursor: cursor!, tail: 1 }, (found) => found.length >= 2);
+      expect(entries.filter(isLine).map(({ line }) => line)).toEqual(['three', 'four']);
+      await expect(followUntil(store, { cursor: 'nonsense' }, () => true)).rejects.toMatchObject({
+        code: 'bad_request',
+      });
+    });
+
+    it('serves a slow reader all of it and slows nobody', async () => {
+      const { send } = sender(current);
+      await send('first\n');
+      const end = new AbortController();
+      const reader = store.follow({ appId: 'app_1' }, end.signal)[Symbol.asyncIterator]();
+      await reader.next();
+      const text = `${'x'.repeat(99)}\n`.repeat(1000);
+      for (let i = 0; i < 100; i++) await send(text);
+      const found: LogEntry[] = [];
+      while (found.length < 100_000) {
+        const next = await reader.next();
+        if (next.done) break;
+        found.push(...next.value.entries);
+      }
+      end.abort();
+      expect((await reader.next()).done).toBe(true);
+      const seqs = found.filter(isLine).map(({ seq }) => seq);
+      expect(seqs.length).toBe(100_000);
+      expect(seqs.every((seq, i) => seq === i + 2)).toBe(true);
+    });
+
+    it('ends follows when it is closed', async () => {
+      await sender(current).send('one\n');
+      const following = followUntil(store, {}, () => false);
+      await new Promise(setImmediate);
+      await store.close();
+      expect((await following).entries).toHaveLength(1);
+      store = await driver.open();
+    });
+
+    it('deletes an app and forgets instances that are gone', async () => {
+      const { send } = sender(current);
+      await send('one\n');
+      await store.sweep(() => false);
+      expect(store.positions()).toHaveLength(1);
+      await store.remove('app_1');
+      expect(await lines(store)).toEqual([]);
+      await store.sweep((instance) => instance === 'ins_1');
+      expect(store.positions()).toHaveLength(1);
+      await send('still stopping\n');
+      expect(await lines(store)).toEqual(['still stopping']);
+      await store.remove('app_1');
+      await store.sweep(() => false);
+      expect(store.positions()).toEqual([]);
+      expect(store.usage()).toEqual({ bytes: 0, oldest: null, droppedLines: 0 });
+    });
+
+    it('says how much there is and since when', async () => {
+      await sender(current).send('one\n', { at: 3 });
+      expect(store.usage('app_1')).toMatchObject({ oldest: '2024-05-01T12:00:03.000Z', droppedLines: 0 });
+      expect(store.usage().bytes).toBeGreaterThan(4);
+      expect(store.usage('app_none').oldest).toBeNull();
+    });
+  });
+}
+
+export type { LogGap };
