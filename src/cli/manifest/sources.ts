@@ -1,6 +1,6 @@
 /** Finds the manifest of a directory, recognises its format and reads it. */
 import { stat } from 'node:fs/promises';
-import { basename, dirname, join, relative, resolve } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { PaasError } from '../../shared/errors.ts';
 import { readAppJson } from './app-json.ts';
 import { looksLikeCf, readCf } from './cf.ts';
@@ -160,7 +160,7 @@ async function addProcfile(draft: Draft, directory: string, problems: Problems):
 async function readVarsFile(name: string, problems: Problems): Promise<TreeNode | undefined> {
   const text = await readText(resolve(name), name, problems);
   if (text === undefined) throw missing(`There is no variables file ${name}.`);
-  const tree = await parse(text, relative('', name) || name, problems);
+  const tree = await parse(text, name, problems);
   if (tree.kind === 'map') return tree;
   if (tree.kind !== 'scalar' || tree.value !== null)
     problems.add(tree.at, 'a variables file is a map of names and values');

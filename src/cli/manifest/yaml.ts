@@ -113,7 +113,7 @@ class Converter {
     }
     if (made.size > mostNodes && !this.#exploded) {
       this.#exploded = true;
-      this.#problems.add(at, `aliases expand to more than ${mostNodes} values`, 'write it without nesting aliases');
+      this.#problems.add(at, `more than ${mostNodes} values, with aliases expanded`, 'aliases of aliases multiply');
     }
     return this.#exploded ? nothing(at) : made;
   }

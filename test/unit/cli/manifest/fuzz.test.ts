@@ -149,7 +149,7 @@ const { tree: anyTree } = fc.letrec<{ tree: unknown }>((tie) => ({
   ),
 }));
 
-describe.each(Object.entries(formats))('%s', (_, read) => {
+describe.each(Object.entries(formats))('%s', { timeout: 60_000 }, (_, read) => {
   test('any text', async () => {
     const texts = fc.oneof(
       fc.string({ unit: 'binary', maxLength: 200 }),
