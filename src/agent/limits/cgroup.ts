@@ -68,7 +68,6 @@ function group(groups: (Hierarchy & { directory: string })[]): LimitGroup {
       return [...new Set(found)];
     },
     usage(members) {
-      const watched = watchedUsage(members);
       if (unified !== undefined) {
         const stat = read(unified, 'memory.stat');
         return {
@@ -76,11 +75,12 @@ function group(groups: (Hierarchy & { directory: string })[]): LimitGroup {
           memoryMb: (number(stat, 'anon') + number(stat, 'shmem')) / mib,
         };
       }
+      const watched = memory === undefined || accounting === undefined ? watchedUsage(members()) : null;
       const stat = memory === undefined ? '' : read(memory, 'memory.stat');
       return {
-        cpuSeconds: accounting === undefined ? watched.cpuSeconds : Number(read(accounting, 'cpuacct.usage')) / 1e9,
+        cpuSeconds: watched?.cpuSeconds ?? Number(read(accounting!, 'cpuacct.usage')) / 1e9,
         memoryMb:
-          memory === undefined ? watched.memoryMb : (number(stat, 'total_rss') + number(stat, 'total_shmem')) / mib,
+          memory === undefined ? watched!.memoryMb : (number(stat, 'total_rss') + number(stat, 'total_shmem')) / mib,
       };
     },
     oomKills() {

@@ -18,8 +18,8 @@ export interface LimitGroup {
   visible: Record<string, string>;
   /** Pids of all processes in the group, whatever session or parent they have; [] where unknown. */
   pids(): number[];
-  /** @param members the instance's processes, for where the kernel does not count */
-  usage(members: readonly ProcessEntry[]): Usage;
+  /** @param members the instance's processes, asked for where the kernel does not count */
+  usage(members: () => readonly ProcessEntry[]): Usage;
   /** Processes the kernel killed for memory since the group was made. */
   oomKills(): number;
   /** Removes what was made. Without effect while processes are left; call again then. */

@@ -5,10 +5,7 @@ import path from 'node:path';
 import { PaasError } from '../../shared/errors.ts';
 
 /** What programs with the agent's rights get: nothing of the agent's own environment, which holds secrets. */
-export const bareEnvironment: Readonly<Record<string, string>> = {
-  PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
-  LC_ALL: 'C',
-};
+export const bareEnvironment = { PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin' };
 
 /**
  * Shell text that exports the variables. `command export` because a plain export of a name that some shells hold

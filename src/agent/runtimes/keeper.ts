@@ -141,7 +141,8 @@ function firstLine(file: string): string | null {
   return end < 0 ? null : text.slice(0, end).trim();
 }
 
-function installScript(directory: string): string {
+/** Writes the keeper's script, which never changes within a version of the agent; its path. */
+export function installScript(directory: string): string {
   const file = path.join(directory, 'keeper.sh');
   let present: string | null = null;
   try {

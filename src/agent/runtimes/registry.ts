@@ -7,6 +7,11 @@ import { ownerOf } from './users.ts';
 
 export const drivers: readonly Runtime[] = [sandboxRuntime, processRuntime];
 
+/** The driver of a kind, whether or not it works here: what runs under it must be looked after. */
+export function driverOf(kind: RuntimeKind): Runtime {
+  return drivers.find((driver) => driver.kind === kind)!;
+}
+
 export interface Runtimes {
   /** Kinds that work here, best first. */
   available: RuntimeKind[];

@@ -1,0 +1,89 @@
+/** What an end of a process means, and what follows from it. Pure. */
+import { createHash } from 'node:crypto';
+import type { InstanceExit, InstanceSpec } from '../../shared/contracts/instances.ts';
+import { restartDelay, steadyMs } from './backoff.ts';
+import type { InstanceRecord } from './record.ts';
+import type { RunEnd } from './run.ts';
+
+/** Why the supervisor ended a run, or `itself`. */
+export type Cause =
+  | { kind: 'itself' }
+  | { kind: 'oom' }
+  | { kind: 'stop' | 'restart'; killed: boolean }
+  | { kind: 'liveness' | 'startup-timeout' | 'foreign-port'; message: string };
+
+/** The exit of a run as people and the control plane see it. */
+export function exitOf(end: RunEnd, cause: Cause, spec: InstanceSpec, oomKilled: boolean, now: number): InstanceExit {
+  const status = { code: end.exit?.code ?? null, signal: end.exit?.signal ?? null };
+  const at = (end.exit?.at ?? new Date(now)).toISOString();
+  if (cause.kind === 'oom' || (cause.kind === 'itself' && oomKilled && status.code !== 0)) {
+    return { ...status, at, reason: 'oom', message: `exceeded its memory limit of ${spec.memoryMb}M` };
+  }
+  if (cause.kind === 'stop' || cause.kind === 'restart') {
+    if (!cause.killed) return { ...status, at, reason: 'stopped' };
+    const message = `did not end within ${spec.graceMs / 1000} s of SIGTERM`;
+    return { ...status, at, reason: 'killed', message };
+  }
+  if (cause.kind === 'liveness' || cause.kind === 'startup-timeout') {
+    return { ...status, at, reason: cause.kind, message: cause.message };
+  }
+  if (cause.kind === 'foreign-port') return { ...status, at, reason: 'exited', message: cause.message };
+  if (end.exit === null) return { ...status, at, reason: 'unknown', message: 'its end was not seen' };
+  return { ...status, at, reason: 'exited', message: describe(status) };
+}
+
+/** `exited with code 1`, `ended by SIGSEGV`. */
+function describe({ code, signal }: Pick<InstanceExit, 'code' | 'signal'>): string {
+  return signal === null ? `exited with code ${code ?? 0}` : `ended by ${signal}`;
+}
+
+/**
+ * The record after a run's end. A crash, a failed probe and an end nobody asked for count alike, whatever the exit
+ * code; a stop, a restart and a port that was another's do not count.
+ */
+export function afterEnd(record: InstanceRecord, cause: Cause, exit: InstanceExit, now: number): InstanceRecord {
+  const next = { ...record, running: false, healthy: false, exit };
+  if (cause.kind === 'stop') return { ...next, nextStartAt: 0 };
+  if (record.spec.restart === 'never' && cause.kind !== 'restart') {
+    return cause.kind === 'foreign-port' ? { ...next, port: null, nextStartAt: 0 } : { ...next, done: true };
+  }
+  const restarts = record.restarts + 1;
+  if (cause.kind === 'restart') return { ...next, restarts, crashes: 0, nextStartAt: 0 };
+  if (cause.kind === 'foreign-port') return { ...next, port: null, nextStartAt: 0 };
+  return { ...next, restarts, ...countCrash(record, now) };
+}
+
+/** The record after a start that failed before the app's first instruction. */
+export function afterFailedStart(record: InstanceRecord, message: string, final: boolean, now: number): InstanceRecord {
+  const exit: InstanceExit = {
+    code: null,
+    signal: null,
+    reason: 'start-failed',
+    at: new Date(now).toISOString(),
+    message,
+  };
+  const next = { ...record, running: false, healthy: false, exit };
+  return final ? { ...next, done: true } : { ...next, ...countCrash({ ...record, healthy: false }, now) };
+}
+
+function countCrash(record: InstanceRecord, now: number): Pick<InstanceRecord, 'crashes' | 'nextStartAt'> {
+  const steady = record.healthy && now - Date.parse(record.startedAt ?? '') >= steadyMs;
+  const crashes = steady ? 1 : record.crashes + 1;
+  return { crashes, nextStartAt: now + restartDelay(crashes) };
+}
+
+/** Fingerprint of all that a process cannot be given while it runs: where it differs, a new start is needed. */
+export function startKey(spec: InstanceSpec): string {
+  const env = Object.entries(spec.env).sort(([a], [b]) => (a < b ? -1 : 1));
+  const { image, command, memoryMb, cpu, runtime, kind, restartToken } = spec;
+  const parts = [image.tree, image.base.digest, command, env, memoryMb, cpu, runtime, kind, restartToken];
+  return createHash('sha256').update(JSON.stringify(parts)).digest('hex');
+}
+
+/** The record of what ran when the host went down: started again at once, unless it shall run only once. */
+export function afterHostRestart(record: InstanceRecord, now: number): InstanceRecord {
+  const at = new Date(now).toISOString();
+  const exit: InstanceExit = { code: null, signal: null, reason: 'unknown', at, message: 'the host was restarted' };
+  const done = record.spec.restart === 'never' && record.wanted;
+  return { ...record, running: false, healthy: false, done, crashes: 0, nextStartAt: 0, exit };
+}

@@ -1,0 +1,304 @@
+/**
+ * One instance: a loop that compares what is wanted with what runs and takes the next step.
+ *
+ *   pending ──► starting ──► healthy ◄──► unhealthy
+ *      ▲            │            │            │
+ *      │            ▼            ▼            ▼
+ *      └─ back-off ─ crashed ◄── end ──► stopped (not wanted, or ended by itself with `restart: never`)
+ *
+ * Its record is written before every step that a following agent must know of.
+ */
+import { rm } from 'node:fs/promises';
+import path from 'node:path';
+import type { InstanceSpec, InstanceStatus } from '../../shared/contracts/instances.ts';
+import { asPaasError, PaasError } from '../../shared/errors.ts';
+import { bootId, type ProcessEntry } from '../../shared/processes.ts';
+import { errorFields } from '../log.ts';
+import { isPortFree } from '../ports.ts';
+import { logFile } from '../runtimes/keeper.ts';
+import type { RuntimeCommand } from '../runtimes/port.ts';
+import { driverOf } from '../runtimes/registry.ts';
+import { targetOf, watchRun } from './attention.ts';
+import type { InstanceContext } from './context.ts';
+import { afterEnd, afterFailedStart, afterHostRestart, exitOf, startKey, type Cause } from './ends.ts';
+import type { HealthState } from './health.ts';
+import { newRecord, writeRecord, type InstanceRecord } from './record.ts';
+import { Run, type RunResult } from './run.ts';
+import { fillApp, runtimeSpec, startApp } from './start.ts';
+import { statusOf } from './status.ts';
+
+/** Failed starts in a row after which a process that shall run only once is given up. */
+const onceAttempts = 5;
+/** Pause after a failure of the platform itself (a full disk), ms. */
+const troubleMs = 5000;
+/** Crashes in a row after which the app's files are made anew, since its own changes to them may be the cause. */
+const refillAfter = 3;
+
+export class Instance {
+  readonly id: string;
+  readonly #context: InstanceContext;
+  readonly #directory: string;
+  readonly #closing = new AbortController();
+  #record: InstanceRecord;
+  #run: Run | null = null;
+  #health: HealthState = { state: 'starting', message: null };
+  #stopping = false;
+  #usage = { cpuSeconds: 0, memoryMb: 0, cpu: 0 };
+  #interrupt = new AbortController();
+  #unsaved = false;
+  #overLimit = false;
+  #loop: Promise<void> | null = null;
+
+  constructor(context: InstanceContext, id: string, known: InstanceSpec | InstanceRecord) {
+    this.id = id;
+    this.#context = context;
+    this.#directory = path.join(context.directory, id);
+    this.#record = 'spec' in known ? known : newRecord(known);
+  }
+
+  get record(): Readonly<InstanceRecord> {
+    return this.#record;
+  }
+
+  /** Nothing runs and nothing shall: only its logs may still be on their way. */
+  get retired(): boolean {
+    return !this.#record.wanted && !this.#record.running && this.#loop === null;
+  }
+
+  /** Begins to work; with the record of an earlier agent it takes up what runs. */
+  begin(): void {
+    const { running, bootId: boot } = this.#record;
+    if (running && boot !== bootId()) this.#save(afterHostRestart(this.#record, this.#context.clock.now()));
+    else if (running) this.#attach();
+    else this.#save({});
+    this.#go();
+  }
+
+  /** Takes a spec; null: it shall stop and go. */
+  want(spec: InstanceSpec | null): void {
+    const before = this.#record;
+    if (spec === null) {
+      if (!before.wanted) return;
+      this.#save({ wanted: false });
+    } else {
+      if (before.wanted && JSON.stringify(before.spec) === JSON.stringify(spec)) return;
+      const restart = startKey(before.spec) !== startKey(spec);
+      // Another spec is another chance: neither an earlier end nor a back-off holds it up.
+      this.#save({ spec, wanted: true, ...(restart ? { done: false, crashes: 0, nextStartAt: 0 } : {}) });
+    }
+    this.#interrupt.abort();
+    this.#go();
+  }
+
+  /** Stops watching; what runs goes on. */
+  async close(): Promise<void> {
+    this.#closing.abort();
+    this.#interrupt.abort();
+    await this.#loop;
+  }
+
+  /** Writes the record if that failed before. */
+  keep(): void {
+    if (!this.#unsaved) return;
+    try {
+      writeRecord(this.#directory, this.#record);
+      this.#unsaved = false;
+    } catch (error) {
+      this.#context.log.error('a record could not be written', { instance: this.id, ...errorFields(error) });
+    }
+  }
+
+  status(): InstanceStatus {
+    const shown = { ...this.#usage, health: this.#health, stopping: this.#stopping };
+    return statusOf(this.id, this.#record, shown, this.#context.address);
+  }
+
+  /** Its processes; none while it does not run. */
+  members(table?: ProcessEntry[]): ProcessEntry[] {
+    return this.#run?.members(table) ?? [];
+  }
+
+  /** Measures usage; `seconds` since the last time. */
+  sample(members: () => ProcessEntry[], seconds: number): { memoryMb: number } {
+    const now = this.#run?.group.usage(members) ?? { cpuSeconds: 0, memoryMb: 0 };
+    const used = Math.max(0, now.cpuSeconds - this.#usage.cpuSeconds);
+    this.#usage = { ...now, cpu: seconds > 0 ? used / seconds : 0 };
+    return this.#usage;
+  }
+
+  /** Ends the present run because of its memory: for hosts whose kernel does not. */
+  exceeded(): void {
+    this.#overLimit = true;
+    this.#interrupt.abort();
+  }
+
+  /** A command inside the running instance. */
+  async exec(argv: readonly string[]): Promise<RuntimeCommand> {
+    const [run, app] = [this.#run, this.#run?.app ?? null];
+    if (run === null || app === null) {
+      throw new PaasError('conflict', `instance ${this.#record.spec.name} does not run at the moment`);
+    }
+    const spec = await this.#runtimeSpec(run.group.visible);
+    return driverOf(this.#record.runtime).exec(spec, argv, run.members(), app);
+  }
+
+  #go(): void {
+    if (this.#loop !== null || this.#closing.signal.aborted) return;
+    this.#loop = this.#live().finally(() => {
+      this.#loop = null;
+      this.#context.changed(this.id);
+    });
+  }
+
+  async #live(): Promise<void> {
+    while (!this.#closing.signal.aborted) {
+      if (this.#interrupt.signal.aborted) this.#interrupt = new AbortController();
+      try {
+        if ((await this.#step()) === 'settled') return;
+      } catch (error) {
+        this.#context.log.error('a step failed and will be tried again', { instance: this.id, ...errorFields(error) });
+        await this.#context.clock.sleep(troubleMs, this.#closing.signal);
+      }
+    }
+  }
+
+  /** Takes the next step towards what is wanted. */
+  async #step(): Promise<'settled' | 'on'> {
+    const { clock, logs } = this.#context;
+    const { wanted, done, nextStartAt } = this.#record;
+    if (this.#run !== null) await this.#attend(this.#run);
+    else if (!wanted) await this.#retire();
+    else if (done) logs.end(this.id);
+    else if (nextStartAt > clock.now()) await clock.sleep(nextStartAt - clock.now(), this.#interrupt.signal);
+    else await this.#context.inTurn(() => this.#start());
+    return this.#run === null && (!wanted || done) && !this.#interrupt.signal.aborted ? 'settled' : 'on';
+  }
+
+  async #start(): Promise<void> {
+    const { clock, limits, log, directory: scripts } = this.#context;
+    const { spec } = this.#record;
+    try {
+      const runtime = this.#context.runtimes.choose(spec.runtime);
+      if (this.#record.tree !== spec.image.tree || this.#record.crashes > refillAfter) await this.#fill(spec);
+      const port = spec.kind === 'web' || spec.kind === 'service' ? await this.#port() : null;
+      // What was asked for may have changed meanwhile: the loop looks again.
+      if (this.#interrupt.signal.aborted) return;
+      const group = limits.open(this.id, { memoryMb: spec.memoryMb, cpu: spec.cpu ?? null });
+      const startedAt = new Date(clock.now()).toISOString();
+      const start = { startedAt, bootId: bootId(), runtime: runtime.kind, oomKills: group.oomKills() };
+      this.#save({ ...start, running: true, healthy: false, port, startKey: startKey(spec) });
+      if (this.#unsaved) throw new PaasError('disk_full', 'the record of the start could not be written');
+      await startApp(await this.#runtimeSpec(group.visible), spec.command, { runtime, group, scripts });
+      this.#attach();
+      const fields = { instance: this.id, name: spec.name, app: spec.app.name, port, runtime: runtime.kind };
+      log.info('instance started', fields);
+    } catch (thrown) {
+      log.error('instance could not be started', { instance: this.id, ...errorFields(thrown) });
+      const error = asPaasError(thrown);
+      const final = spec.restart === 'never' && (!error.retryable || this.#record.crashes >= onceAttempts);
+      this.#save(afterFailedStart(this.#record, error.message, final, clock.now()));
+    }
+  }
+
+  async #fill(spec: InstanceSpec): Promise<void> {
+    this.#save({ tree: null });
+    await fillApp(this.#directory, spec, this.#context.trees);
+    this.#save({ tree: spec.image.tree });
+  }
+
+  async #port(): Promise<number> {
+    const { port } = this.#record;
+    return port !== null && (await isPortFree(port)) ? port : this.#context.choosePort();
+  }
+
+  #attach(): void {
+    const { bootId: boot, runtime, healthy, spec } = this.#record;
+    const group = this.#context.limits.open(this.id, { memoryMb: spec.memoryMb, cpu: spec.cpu ?? null });
+    this.#run = new Run({
+      ...{ instance: this.id, directory: this.#directory, bootId: boot, group, clock: this.#context.clock },
+      ...{ runtime: driverOf(runtime), abandoned: this.#closing.signal },
+    });
+    this.#overLimit = false;
+    this.#health = { state: healthy ? 'healthy' : 'starting', message: null };
+    const files = { stdout: logFile(this.#directory, 'stdout'), stderr: logFile(this.#directory, 'stderr') };
+    const labels = { name: spec.name, appId: spec.app.id, processType: spec.processType, release: spec.release };
+    this.#context.logs.add({ instance: this.id, ...labels, source: 'app', files });
+    this.#context.changed(this.id);
+  }
+
+  /** Watches a run until something is to be done, and does it. */
+  async #attend(run: Run): Promise<void> {
+    const { end, failure } = this.#due() ? { end: null, failure: null } : await this.#watch(run);
+    if (this.#closing.signal.aborted) return;
+    const { spec, wanted } = this.#record;
+    if (end !== null) return this.#finish(await run.clear(), { kind: 'itself' });
+    if (this.#overLimit) return this.#finish(await run.stop(0), { kind: 'oom' });
+    if (this.#due()) {
+      const result = await this.#stop(run, spec.graceMs);
+      return this.#finish(result, { kind: wanted ? 'restart' : 'stop', killed: result?.killed ?? false });
+    }
+    if (failure) await this.#finish(await this.#stop(run, spec.graceMs), failure);
+  }
+
+  /** Whether the present run has to end: it is not wanted, or not as it is. */
+  #due(): boolean {
+    const { wanted, spec, startKey: started } = this.#record;
+    return !wanted || this.#overLimit || startKey(spec) !== started;
+  }
+
+  #watch(run: Run): ReturnType<typeof watchRun> {
+    const { address, clock } = this.#context;
+    const report = (state: HealthState): void => this.#report(state);
+    return watchRun(run, targetOf(this.#record, address, run), clock, this.#interrupt.signal, report);
+  }
+
+  #report(state: HealthState): void {
+    this.#health = state;
+    if (state.state === 'healthy' && !this.#record.healthy) this.#save({ healthy: true });
+    this.#context.changed(this.id);
+  }
+
+  async #stop(run: Run, graceMs: number): Promise<RunResult | null> {
+    this.#stopping = true;
+    this.#context.changed(this.id);
+    return run.stop(graceMs).finally(() => (this.#stopping = false));
+  }
+
+  async #finish(result: RunResult | null, cause: Cause): Promise<void> {
+    if (result === null) return; // abandoned: the next agent goes on
+    const { clock, log } = this.#context;
+    const { spec, port, healthy, oomKills } = this.#record;
+    this.#run = null;
+    let why = cause;
+    if (cause.kind === 'itself' && port !== null && !healthy && !(await isPortFree(port))) {
+      why = { kind: 'foreign-port', message: `port ${port} was taken by another process` };
+    }
+    const exit = exitOf(result, why, spec, result.oomKills > oomKills, clock.now());
+    log.info('instance ended', { instance: this.id, name: spec.name, app: spec.app.name, exit });
+    this.#save(afterEnd(this.#record, why, exit, clock.now()));
+  }
+
+  async #retire(): Promise<void> {
+    for (const name of ['app', 'app.new', 'tmp']) {
+      await rm(path.join(this.#directory, name), { recursive: true, force: true, maxRetries: 3 });
+    }
+    this.#save({ tree: null, port: null });
+    this.#context.logs.end(this.id);
+  }
+
+  async #runtimeSpec(visible: Record<string, string>) {
+    const { spec, port } = this.#record;
+    const base = await this.#context.bases.resolve(spec.image.base);
+    return runtimeSpec(this.#directory, spec, base, { address: this.#context.address, port }, visible);
+  }
+
+  /** A full disk must not stop the looking after; the record is written again with the next change or `keep`. */
+  #save(change: Partial<InstanceRecord>): void {
+    const { port } = this.#record;
+    this.#record = { ...this.#record, ...change };
+    if (port !== null && this.#record.port !== port) this.#context.releasePort(port);
+    this.#unsaved = true;
+    this.keep();
+    this.#context.changed(this.id);
+  }
+}

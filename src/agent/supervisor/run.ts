@@ -1,0 +1,144 @@
+/** One start of an instance, from its files: waiting for its end, and bringing it about. */
+import { isAlive, listProcesses, sendSignal, signalTree, type ProcessEntry } from '../../shared/processes.ts';
+import path from 'node:path';
+import type { Clock } from '../clock.ts';
+import { watchDirectory } from '../directory-watch.ts';
+import type { LimitGroup } from '../limits/port.ts';
+import { isDrained, readRun, type KeptRun } from '../runtimes/keeper.ts';
+import type { Runtime } from '../runtimes/port.ts';
+import { killMembers, membersOf } from './members.ts';
+
+/** How a run ended; `exit` is null where nobody saw it (the keeper was killed, the machine went down). */
+export type RunEnd = Pick<KeptRun, 'exit'>;
+
+export interface RunOptions {
+  instance: string;
+  directory: string;
+  bootId: string;
+  group: LimitGroup;
+  runtime: Runtime;
+  clock: Clock;
+  /** The agent goes: whatever is waited for, the next agent takes it up. */
+  abandoned: AbortSignal;
+}
+
+/** A run that is over, with nothing of it left. */
+export interface RunResult extends RunEnd {
+  /** Whether SIGTERM was not enough. */
+  killed: boolean;
+  /** The kernel's count of processes killed for memory. */
+  oomKills: number;
+}
+
+/** How long a keeper may take to write its first file, and the copiers to copy the rest after the app's end, ms. */
+const keeperMs = 2000;
+
+export class Run {
+  readonly #options: RunOptions;
+  readonly #attachedAt: number;
+  #kept: KeptRun = { keeper: null, app: null, exit: null };
+
+  constructor(options: RunOptions) {
+    this.#options = options;
+    this.#attachedAt = options.clock.now();
+    this.#look();
+  }
+
+  get group(): LimitGroup {
+    return this.#options.group;
+  }
+
+  /** The pid of the app's first process, as the host sees it; null until it runs. */
+  get app(): number | null {
+    return this.#look().app?.pid ?? null;
+  }
+
+  /** Processes of the instance, see `membersOf`. */
+  members(table?: ProcessEntry[]): ProcessEntry[] {
+    return membersOf(this.#look(), this.#options.group, table);
+  }
+
+  /** Resolves when the first process has ended or nobody is left who could tell; null when the signal comes first. */
+  ended(signal: AbortSignal): Promise<RunEnd | null> {
+    return new Promise((resolve) => {
+      const look = (): void => {
+        const end = signal.aborted ? null : this.#endNow();
+        if (end === undefined) return;
+        unwatch();
+        signal.removeEventListener('abort', look);
+        resolve(end);
+      };
+      const unwatch = watchDirectory(path.join(this.#options.directory, 'run'), look, {
+        pollMs: 2000,
+        fallbackMs: 200,
+      });
+      signal.addEventListener('abort', look);
+      look();
+    });
+  }
+
+  /**
+   * Stops it: SIGTERM to all of the app's processes, SIGKILL to what is left after the grace period.
+   * @returns null when it was abandoned on the way
+   */
+  async stop(graceMs: number): Promise<RunResult | null> {
+    const { clock, abandoned } = this.#options;
+    const until = clock.now() + graceMs;
+    while (this.#endNow() === undefined && this.#look().app === null) await clock.sleep(5, abandoned);
+    for (const { pid } of this.#appProcesses()) {
+      sendSignal(pid, 'SIGTERM');
+      sendSignal(pid, 'SIGCONT'); // a stopped process would take note of nothing
+    }
+    // The first process may end before those that still work (a shell before its server): all have the same time.
+    const grace = new AbortController();
+    const timer = clock.sleep(graceMs, AbortSignal.any([abandoned, grace.signal])).then(() => grace.abort());
+    await this.ended(grace.signal);
+    grace.abort();
+    await timer;
+    for (let pause = 10; this.members().length > 0 && clock.now() < until && !abandoned.aborted; pause *= 1.5) {
+      await clock.sleep(Math.min(pause, 200), abandoned);
+    }
+    if (abandoned.aborted) return null;
+    const killed = this.members().length > 0;
+    return { ...(await this.clear()), killed };
+  }
+
+  /** Kills what is left of it, and waits until its output is in the files. */
+  async clear(): Promise<RunResult> {
+    const { clock, group, instance } = this.#options;
+    const never = new AbortController().signal;
+    await killMembers(instance, this.#look(), group, clock);
+    const until = clock.now() + keeperMs;
+    for (let pause = 1; !isDrained(this.#look()) && clock.now() < until; pause *= 1.5) {
+      await clock.sleep(Math.min(pause, 100), never);
+    }
+    const { keeper, exit } = this.#look();
+    if (keeper !== null) signalTree(keeper, 'SIGKILL');
+    const oomKills = group.oomKills();
+    group.remove();
+    return { exit, killed: false, oomKills };
+  }
+
+  #appProcesses(): ProcessEntry[] {
+    const app = this.#look().app;
+    return app === null ? [] : this.#options.runtime.appProcesses(this.members(listProcesses()), app.pid);
+  }
+
+  #look(): KeptRun {
+    const { directory, bootId } = this.#options;
+    if (this.#kept.exit === null) this.#kept = readRun(directory, bootId);
+    return this.#kept;
+  }
+
+  #endNow(): RunEnd | undefined {
+    const { keeper, exit } = this.#look();
+    if (exit !== null) return { exit };
+    if (keeper !== null) return isAlive(keeper) ? undefined : { exit: this.#lastLook() };
+    return this.#options.clock.now() - this.#attachedAt > keeperMs ? { exit: null } : undefined;
+  }
+
+  /** The keeper may have written the status between the two looks. */
+  #lastLook(): KeptRun['exit'] {
+    return this.#look().exit;
+  }
+}

@@ -1,0 +1,88 @@
+/** Everything before an instance's first instruction: directory, files, user, port, limits, keeper. */
+import { chmodSync, chownSync, existsSync, mkdirSync, renameSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
+import path from 'node:path';
+import type { InstanceSpec } from '../../shared/contracts/instances.ts';
+import { appPath } from '../facts-path.ts';
+import type { LimitGroup } from '../limits/port.ts';
+import { startKept } from '../runtimes/keeper.ts';
+import type { Base, Owner, Runtime, RuntimeSpec } from '../runtimes/port.ts';
+import { ownerOf } from '../runtimes/users.ts';
+import type { Trees } from './context.ts';
+import { cookieName } from './members.ts';
+
+/** Fills `app/` anew from a tree; on failure the instance has no `app/`. */
+export async function fillApp(directory: string, spec: InstanceSpec, trees: Trees): Promise<void> {
+  const owner = ownerOf(spec.app.id);
+  mkdirSync(directory, { recursive: true, mode: 0o711 });
+  const fresh = path.join(directory, 'app.new');
+  for (const old of [fresh, path.join(directory, 'app')])
+    await rm(old, { recursive: true, force: true, maxRetries: 3 });
+  await trees.materialise(spec.image.tree, fresh, owner ?? undefined);
+  makePrivate(fresh, owner);
+  renameSync(fresh, path.join(directory, 'app'));
+}
+
+/** What the runtime needs to know of an instance. Also for commands inside it: nothing in it changes after the start. */
+export function runtimeSpec(
+  directory: string,
+  spec: InstanceSpec,
+  base: Base,
+  where: { address: string; port: number | null },
+  visible: Readonly<Record<string, string>>,
+): RuntimeSpec {
+  const owner = ownerOf(spec.app.id);
+  const port = where.port === null ? {} : { PORT: String(where.port), CF_INSTANCE_PORT: String(where.port) };
+  const address = where.port === null ? where.address : `${where.address}:${where.port}`;
+  return {
+    directory,
+    hostname: hostName(spec),
+    base,
+    owner,
+    env: {
+      PATH: appPath(process.env.PATH, owner !== null),
+      LANG: 'C.UTF-8',
+      USER: 'app',
+      ...spec.env,
+      ...port,
+      CF_INSTANCE_IP: where.address,
+      CF_INSTANCE_ADDR: address,
+      [cookieName]: spec.id,
+    },
+    cgroups: visible,
+  };
+}
+
+/** Starts the app under a keeper. */
+export async function startApp(
+  spec: RuntimeSpec,
+  command: string,
+  options: { runtime: Runtime; group: LimitGroup; scripts: string },
+): Promise<void> {
+  makeTemporary(spec);
+  await startKept(spec.directory, options.runtime.start(spec, command), {
+    owner: spec.owner,
+    join: options.group.join,
+    scriptDirectory: options.scripts,
+  });
+}
+
+/** `web.3` of app `shop` as a host name: `shop-web-3`, at most 63 characters. */
+function hostName(spec: InstanceSpec): string {
+  return `${spec.app.name}-${spec.name}`
+    .replaceAll(/[^a-z0-9-]/g, '-')
+    .slice(-63)
+    .replace(/^-+/, '');
+}
+
+/** The directory for TMPDIR, where the runtime has no `/tmp` of its own. */
+export function makeTemporary(spec: Pick<RuntimeSpec, 'directory' | 'owner'>): void {
+  const temporary = path.join(spec.directory, 'tmp');
+  if (!existsSync(temporary)) mkdirSync(temporary);
+  makePrivate(temporary, spec.owner);
+}
+
+function makePrivate(directory: string, owner: Owner): void {
+  chmodSync(directory, 0o700);
+  if (owner !== null) chownSync(directory, owner.uid, owner.gid);
+}
