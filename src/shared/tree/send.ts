@@ -186,7 +186,7 @@ async function patiently<T>(
   settle?: () => Promise<T | undefined>,
 ): Promise<T> {
   const patienceMs = options.patienceMs ?? 60_000;
-  const startedAt = performance.now();
+  let brokenSince: number | undefined;
   for (let attempt = 0; ; attempt++) {
     try {
       throwIfAborted(options.signal);
@@ -197,7 +197,8 @@ async function patiently<T>(
       const isBroken = error instanceof PaasError ? broken.has(error.code) : errnoOf(error) !== undefined;
       if (!isBroken || !(error instanceof Error)) throw error;
       const waitMs = Math.min(8_000, 200 * 2 ** attempt) * (0.5 + Math.random() / 2);
-      if (performance.now() - startedAt + waitMs > patienceMs)
+      brokenSince ??= performance.now();
+      if (performance.now() - brokenSince + waitMs > patienceMs)
         throw new PaasError(
           'unavailable',
           `The connection broke and did not come back in ${patienceMs / 1000} s: ${error.message}`,
