@@ -54,7 +54,7 @@ exec -a "$bin/python3" "$python" "$@"
     (bin / f'python{version}').symlink_to('python3')
 
 # Both forms that pip writes: a plain first line, and one by way of sh where the path is long.
-own = re.compile(rb'''\A#!(?:[^\n]*/bin/python[0-9.]*[^\n]*\n|/bin/sh\n'''exec' [^\n]*\n' '''\n)''')
+own = re.compile(rb"\A#!(?:[^\n]*/bin/python[0-9.]*[^\n]*\n|/bin/sh\n'''exec' [^\n]*\n' '''\n)")
 for script in bin.iterdir():
     if script == python or script.is_symlink() or not script.is_file():
         continue
