@@ -6,8 +6,9 @@
  * It knows how to connect, to say hello first and to keep the connection honest (ping, schema, sizes). What the
  * messages mean is the business of `handlers`.
  */
-import { WebSocket, type RawData } from 'ws';
 import type { IncomingMessage } from 'node:http';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { WebSocket, type RawData } from 'ws';
 import { controlMessage, type AgentMessage, type ControlMessage } from '../shared/contracts/agent.ts';
 import { PaasError } from '../shared/errors.ts';
 import { encodeFrame } from '../shared/frames.ts';
@@ -39,10 +40,8 @@ export interface Link {
   readonly up: boolean;
   /** Sends a message if the link is up, else drops it: everything that matters is said again after the next hello. */
   send(message: AgentMessage): boolean;
-  /** Sends a log block. Resolves to true once it is handed to the system, to false when the link is down or is lost. */
-  sendBlock(header: unknown, payload: Uint8Array): Promise<boolean>;
-  /** Bytes that wait to be sent. */
-  readonly buffered: number;
+  /** Hands a log block over. False when the link is down or has enough to send: it is to be offered again. */
+  sendBlock(header: unknown, payload: Uint8Array): boolean;
   /** Resolves once the queue of unsent bytes is short again (or the link is lost). */
   drained(): Promise<void>;
   /** Dials until `signal` is aborted; then closes and resolves. */
@@ -62,11 +61,6 @@ export function createLink(options: LinkOptions): Link {
   const { http, handlers, backoff, log } = options;
   let socket: WebSocket | undefined;
   let up = false;
-  const waiting = new Set<() => void>();
-  const wake = () => {
-    for (const resolve of waiting) resolve();
-    waiting.clear();
-  };
 
   /** One connection from dialling to its end. Resolves to the wait before the next attempt, in ms. */
   const connectOnce = (signal: AbortSignal) =>
@@ -123,7 +117,6 @@ export function createLink(options: LinkOptions): Link {
         const wasUp = up;
         up = false;
         socket = undefined;
-        wake();
         if (wasUp) handlers.onDown();
         if (!signal.aborted && !refused) {
           log.warn(wasUp ? 'link lost' : 'cannot link', {
@@ -178,31 +171,18 @@ export function createLink(options: LinkOptions): Link {
     get up() {
       return up;
     },
-    get buffered() {
-      return socket?.bufferedAmount ?? 0;
-    },
     send(message) {
       if (!up || !socket) return false;
       socket.send(JSON.stringify(message));
       return true;
     },
     sendBlock(header, payload) {
-      const ws = socket;
-      if (!up || !ws) return Promise.resolve(false);
-      return new Promise((resolve) => {
-        ws.send(encodeFrame(header, payload), (error) => {
-          if (ws.bufferedAmount < highWater) wake();
-          resolve(!error);
-        });
-      });
+      if (!up || !socket || socket.bufferedAmount >= highWater) return false;
+      socket.send(encodeFrame(header, payload));
+      return true;
     },
     async drained() {
-      while (up && socket && socket.bufferedAmount >= highWater) {
-        await new Promise<void>((resolve) => {
-          waiting.add(resolve);
-          setTimeout(resolve, 50).unref();
-        });
-      }
+      while (up && socket && socket.bufferedAmount >= highWater) await sleep(10);
     },
     async run(signal) {
       while (!signal.aborted) {

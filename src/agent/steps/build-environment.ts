@@ -20,6 +20,9 @@ export function buildEnvironment(
     const value = own[name];
     if (value !== undefined && value !== '') env[name] = value;
   }
+  // The embedded cloud hands the agent's certificates on under another name, since they slow every start of node.
+  const certificates = own['PAAS_HOST_EXTRA_CA_CERTS'];
+  if (certificates !== undefined && certificates !== '') env['NODE_EXTRA_CA_CERTS'] ??= certificates;
   return { ...env, ...caches };
 }
 

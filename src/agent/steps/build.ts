@@ -11,10 +11,11 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { BuildStep, StepResult } from '../../shared/contracts/steps.ts';
 import type { BaseRef } from '../../shared/contracts/instances.ts';
-import { PaasError } from '../../shared/errors.ts';
+import { errnoOf, PaasError } from '../../shared/errors.ts';
 import { findProgram } from '../facts-path.ts';
 import type { Limits } from '../limits/port.ts';
 import type { ControlHttp } from '../link-http.ts';
+import { errorFields, type Log } from '../log.ts';
 import { logFile } from '../runtimes/keeper.ts';
 import type { Base } from '../runtimes/port.ts';
 import type { Runtimes } from '../runtimes/registry.ts';
@@ -22,6 +23,7 @@ import { ownerOf } from '../runtimes/users.ts';
 import type { Trees } from '../trees/index.ts';
 import type { BuildCache } from './build-cache.ts';
 import { putBack, remember, runBuildCommand, type Work } from './build-commands.ts';
+import type { BuildLogs } from './build-logs.ts';
 import { keep, snapshot, upload } from './build-output.ts';
 import { writeFiles } from './build-paths.ts';
 import { endRun } from './command.ts';
@@ -43,34 +45,37 @@ export interface BuildOptions {
   runtimes: Runtimes;
   limits: Limits;
   cache: BuildCache;
-  /** Ships a build's log; the function returned is called when it is complete, and resolves once it has been sent. */
-  ship(step: BuildStep, directory: string): () => Promise<void>;
+  logs: BuildLogs;
+  log: Log;
 }
 
 export function createBuildDriver(options: BuildOptions): StepDriver {
   const running = new Map<string, number>();
   const placeOf = (step: BuildStep) => join(options.directory, step.id);
 
+  /** Removes the files of a build; its log stays until it is delivered. In the background: many files take seconds. */
   const discard = async (directory: string) => {
-    const trash = `${directory}.trash`;
-    try {
-      renameSync(directory, trash);
-    } catch {
-      return; // Never made.
+    for (const name of ['app', 'tmp']) {
+      const trash = join(directory, `${name}.trash`);
+      try {
+        renameSync(join(directory, name), trash);
+      } catch (error) {
+        if (errnoOf(error) !== 'ENOENT') throw error;
+        continue; // Never made.
+      }
+      await rm(trash, { recursive: true, force: true });
     }
-    await rm(trash, { recursive: true, force: true });
   };
 
   return {
     async run(step, signal) {
       checkNeeds(step, options);
       const { project } = step.app;
-      running.set(project, (running.get(project) ?? 0) + 1);
       const directory = placeOf(step);
-      await discard(directory);
       const limit = AbortSignal.timeout(step.timeoutMs);
       const work = prepare(step, directory, either(signal, limit), options);
-      const shipped = options.ship(step, directory);
+      running.set(project, (running.get(project) ?? 0) + 1);
+      options.logs.begin(step, directory);
       try {
         return await options.trees.using(async () =>
           build({ ...work, base: await options.bases.resolve(step.base) }, options),
@@ -81,9 +86,9 @@ export function createBuildDriver(options: BuildOptions): StepDriver {
         throw new PaasError('build_failed', message, { cause: error });
       } finally {
         work.group.remove();
-        await shipped();
-        // Twenty thousand files take seconds to remove: the result does not wait for it.
-        void discard(directory);
+        const discarded = discard(directory);
+        await options.logs.end(step.id);
+        discarded.catch((error: unknown) => options.log.warn('files of a build remain', errorFields(error)));
         const others = running.get(project)! - 1;
         running.set(project, others);
         if (others === 0) await options.cache.trimShared(project);

@@ -27,8 +27,8 @@ export interface StepRunner {
   acknowledge(id: string): void;
   results(): StepResult[];
   running(): string[];
-  /** Cancels nothing: resolves once no step is under way any more (for tests and a clean stop). */
-  idle(): Promise<void>;
+  /** The agent goes: what is under way is ended; the next agent reports it as failed with the host. */
+  close(): Promise<void>;
 }
 
 const idForm = /^[A-Za-z0-9_-]{1,64}$/;
@@ -41,9 +41,11 @@ export function createStepRunner(options: {
   onResult(result: StepResult): void;
 }): StepRunner {
   const { drivers, journal, log } = options;
-  const running = new Map<string, { abort: AbortController; done: Promise<void> }>();
+  const running = new Map<string, { step: Step; abort: AbortController }>();
+  let closed = false;
 
   const finish = (step: Step, startedAt: number, outcome: Pick<StepResult, 'tree'> | PaasError) => {
+    if (closed) return;
     const failed = outcome instanceof PaasError;
     const error = failed ? { error: { code: outcome.code, message: outcome.message, hint: outcome.hint } } : outcome;
     const result: StepResult = { id: step.id, ok: !failed, ...error, durationMs: Date.now() - startedAt };
@@ -82,17 +84,18 @@ export function createStepRunner(options: {
       journal.start(step);
       const abort = new AbortController();
       log.info('step started', { step: step.id, kind: step.kind });
-      const done = run(step, abort.signal)
+      running.set(step.id, { step, abort });
+      void run(step, abort.signal)
         .catch((error: unknown) => log.error('cannot record a step', { step: step.id, ...errorFields(error) }))
         .finally(() => running.delete(step.id));
-      running.set(step.id, { abort, done });
     },
     cancel: (id) => running.get(id)?.abort.abort(),
     acknowledge: (id) => journal.acknowledge(id),
     results: () => journal.results(),
     running: () => [...running.keys()],
-    async idle() {
-      while (running.size > 0) await Promise.all([...running.values()].map(({ done }) => done));
+    async close() {
+      closed = true;
+      await Promise.all([...running.values()].map(({ step }) => drivers[step.kind].clear(step)));
     },
   };
 }

@@ -55,14 +55,14 @@ function run(file: string, argv: readonly string[], onLine?: (line: string) => v
       cwd: '/',
     });
     let said = '';
-    let refused: unknown;
+    let refused: Error | undefined;
     if (onLine) {
       createInterface({ input: child.stdout }).on('line', (line) => {
         if (refused !== undefined) return;
         try {
           onLine(line);
         } catch (error) {
-          refused = error;
+          refused = error as Error;
           child.kill('SIGKILL');
         }
       });
@@ -72,7 +72,7 @@ function run(file: string, argv: readonly string[], onLine?: (line: string) => v
     });
     child.on('error', reject);
     child.on('close', (code) => {
-      if (refused !== undefined) reject(refused as Error);
+      if (refused !== undefined) reject(refused);
       else if (code === 0) resolve();
       else if (/No space left/.test(said))
         reject(new PaasError('disk_full', `no space left to unpack a base image: ${said.trim()}`));

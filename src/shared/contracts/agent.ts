@@ -26,6 +26,8 @@ export type HostRole = z.infer<typeof hostRole>;
 export const agentUserData = z.object({
   controlUrl: z.string(),
   hostId: z.string(),
+  /** What people call the host, for messages. */
+  name: z.optional(z.string()),
   token: z.string(),
   roles: z.array(hostRole),
   /** PEM of the CA to trust, when the control plane's certificate is not from a public one. */

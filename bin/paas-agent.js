@@ -1,0 +1,11 @@
+#!/usr/bin/env node
+import { main } from '../dist/agent.js';
+
+// Whoever reads the log may go away; the agent stays.
+process.stderr.on('error', () => {});
+try {
+  process.exit(await main(process.argv.slice(2), process.env));
+} catch (error) {
+  process.stderr.write(`paas-agent: ${error.message}\n${error.hint ? `  ${error.hint}\n` : ''}`);
+  process.exit(error.exit ?? 1);
+}
