@@ -1,7 +1,7 @@
 /** Java: a jar, an unpacked jar, Maven, Gradle by its wrapper, or plain .java files. */
 import type { BuildCommand } from '../shared/contracts/steps.ts';
-import type { BuildPlan, Need, PlanContext, SourceView, Stack } from './port.ts';
-import { findMainClass, jarMainClass, javaSources } from './support/java-sources.ts';
+import type { BuildPlan, Need, PlanContext, Stack, StackApp } from './port.ts';
+import { findMainClass, jarMainClass, javaSources, type JavaSource } from './support/java-sources.ts';
 import { shellQuote } from './support/launch.ts';
 import { emptyPlan, fileNames, firstOf, readText, webCommand } from './support/source.ts';
 
@@ -60,19 +60,14 @@ export const java: Stack = {
   },
 };
 
-/** A build of the app's own (`build:`) replaces the one that was recognised; how the result starts stays the same. */
+/** A `build:` of the app's replaces Maven or Gradle; how the result starts stays the same. */
 async function recipe({ view, app }: PlanContext): Promise<Recipe> {
   const names = await fileNames(view);
   const own: BuildCommand[] = app.build === undefined ? [] : [{ name: app.build, run: app.build, env: {} }];
-  const built = (
-    needs: Need[],
-    cache: Record<string, string>,
-    build: BuildCommand,
-    ...rest: BuildCommand[]
-  ): Recipe => ({
+  const built = (needs: Need[], sharedCaches: Record<string, string>, build: BuildCommand, output: string): Recipe => ({
     needs: own.length > 0 ? needs.filter(({ tool }) => tool !== 'mvn') : needs,
-    commands: [...(own.length > 0 ? own : [build]), ...rest],
-    sharedCaches: cache,
+    commands: [...(own.length > 0 ? own : [build]), ...(startsByDefault(app) ? [noteJar(output)] : [])],
+    sharedCaches,
     command: `java $JAVA_OPTS -jar "$(cat ${jarNote})"`,
   });
   if (names.includes('pom.xml')) {
@@ -81,24 +76,24 @@ async function recipe({ view, app }: PlanContext): Promise<Recipe> {
     const needs = [{ tool: wrapper ? 'javac' : 'mvn', reason: 'this app has a pom.xml' }];
     const run = `${tool} -B -ntp -DskipTests \${PAAS_MAVEN_REPOSITORY:+-Dmaven.repo.local="$PAAS_MAVEN_REPOSITORY"} package`;
     const build = { name: `${wrapper ? './mvnw' : 'mvn'} -DskipTests package`, run, env: {} };
-    return built(needs, { maven: 'PAAS_MAVEN_REPOSITORY' }, build, noteJar('target'));
+    return built(needs, { maven: 'PAAS_MAVEN_REPOSITORY' }, build, 'target');
   }
   if (names.includes('gradlew')) {
     const needs = [{ tool: 'javac', reason: 'this app has a gradlew' }];
     const build = { name: './gradlew assemble', run: 'sh ./gradlew --no-daemon --console=plain assemble', env: {} };
-    return built(needs, { gradle: 'GRADLE_USER_HOME' }, build, noteJar('build/libs'));
+    return built(needs, { gradle: 'GRADLE_USER_HOME' }, build, 'build/libs');
   }
   const ready: Recipe = { needs: [], commands: own, sharedCaches: {}, command: undefined };
   const main = await jarMainClass(view);
   if (main !== null) return { ...ready, command: `java $JAVA_OPTS -cp . ${main}` };
   const jar = names.find((name) => name.endsWith('.jar') && !/-(sources|javadoc)\.jar$/.test(name));
   const sources = await javaSources(view);
-  if (sources.length > 0 && findMainClass(sources) !== undefined) return compiled(view, sources, own);
+  if (sources.length > 0 && findMainClass(sources) !== undefined) return compiled(sources, own);
   return jar === undefined ? ready : { ...ready, command: `java $JAVA_OPTS -jar ${shellQuote(jar)}` };
 }
 
-/** Plain .java files in the root, compiled against lib/*.jar. */
-function compiled(_view: SourceView, sources: { name: string; text: string }[], own: BuildCommand[]): Recipe {
+/** Plain .java files in the root, compiled against lib/*.jar; a `build:` runs after that. */
+function compiled(sources: readonly JavaSource[], own: BuildCommand[]): Recipe {
   const files = sources.map(({ name }) => shellQuote(name)).join(' ');
   const run = `mkdir -p .paas/classes && javac -encoding UTF-8 -cp '.:lib/*' -d .paas/classes ${files}`;
   const name = `javac ${sources.length === 1 ? files : `(${sources.length} files)`}`;
@@ -110,17 +105,28 @@ function compiled(_view: SourceView, sources: { name: string; text: string }[], 
   };
 }
 
-/** Leaves the path of the one runnable jar in a file; says which there are when it cannot tell. */
+/** Leaves the path of the jar to run in a file: the one with everything in it where there are several. */
 function noteJar(directory: string): BuildCommand {
   const run = `set -e
 jars=$(find ${directory} -maxdepth 1 -name '*.jar' ! -name '*-sources.jar' ! -name '*-javadoc.jar' \\
   ! -name '*-tests.jar' ! -name '*-plain.jar' ! -name 'original-*.jar' | sort)
-fat=$(printf '%s\\n' "$jars" | grep -E -e '-(jar-with-dependencies|all|shaded|fat|exec|runner)\\.jar$' | head -n 1 || true)
-[ -n "$fat" ] || fat=$(printf '%s\\n' "$jars" | head -n 1)
+jar=$(printf '%s\\n' "$jars" | grep -E -e '-(jar-with-dependencies|all|shaded|fat|exec|runner)\\.jar$' | head -n 1 || true)
+[ -n "$jar" ] || jar=$(printf '%s\\n' "$jars" | head -n 1)
+if [ -z "$jar" ]; then
+  echo 'The build left no jar in ${directory}/: give the command in a Procfile or in paas.yml.' >&2
+  exit 1
+fi
 mkdir -p .paas
-printf '%s\\n' "$fat" > ${jarNote}
-[ -n "$fat" ] && echo "runs $fat" || echo 'No jar in ${directory}/: give the command in a Procfile or in paas.yml.'`;
+printf '%s\\n' "$jar" > ${jarNote}
+echo "runs $jar"`;
   return { name: `find the jar in ${directory}/`, run, env: {} };
+}
+
+/** Whether the default command will be used: none of the app's own is there, or `web` lacks one. */
+function startsByDefault({ processes }: StackApp): boolean {
+  const given = Object.values(processes);
+  const web = processes['web'];
+  return given.every(({ command }) => command === undefined) || (web !== undefined && web.command === undefined);
 }
 
 async function warnings({ view, tools }: PlanContext): Promise<string[]> {

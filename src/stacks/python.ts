@@ -43,7 +43,7 @@ export const python: Stack = {
       defaultProcesses: webCommand(await pythonCommand(view, entries, install?.packages ?? new Set())),
       files: profile.files,
       profile: profile.lines,
-      env: { PYTHONUNBUFFERED: '1', PYTHONHASHSEED: 'random', LANG: 'C.UTF-8' },
+      env: { PYTHONUNBUFFERED: '1', LANG: 'C.UTF-8' },
       warnings: await warnings(context, names),
     };
     const inEnvironment = (name: string, line: string): void => {

@@ -55,6 +55,23 @@ function intoJar(directory: string): void {
   rmSync(join(directory, 'Hello.java'));
 }
 
+/** A project whose Maven wrapper does what Maven would: it leaves jars in target/. */
+function addMavenWrapper(directory: string): void {
+  const lines = [
+    '#!/bin/sh',
+    'set -e',
+    'case "$*" in *-DskipTests*package) ;; *) exit 9 ;; esac',
+    'mkdir -p target/classes',
+    'javac -d target/classes src/Hello.java',
+    'jar cfe target/hello-1.2.jar com.example.Hello -C target/classes .',
+    'touch target/hello-1.2-sources.jar target/original-hello-1.2.jar',
+  ];
+  mkdirSync(join(directory, 'src'));
+  renameSync(join(directory, 'Hello.java'), join(directory, 'src/Hello.java'));
+  writeFileSync(join(directory, 'mvnw'), `${lines.join('\n')}\n`);
+  writeFileSync(join(directory, 'pom.xml'), '<project/>');
+}
+
 const cases: StackCase[] = [
   {
     title: 'the node template',
@@ -148,6 +165,15 @@ const cases: StackCase[] = [
     source: fixture('java-main'),
     env: { MEMORY_LIMIT: '256M' },
     answers: { '/': /^heap 12[0-9]\n$/ },
+    builds: true,
+  },
+  {
+    title: 'a java app with a Maven wrapper',
+    stack: 'java',
+    source: fixture('java-main'),
+    prepare: addMavenWrapper,
+    env: { MEMORY_LIMIT: '1G' },
+    answers: { '/': /^heap 7[0-9][0-9]\n$/ },
     builds: true,
   },
   {

@@ -100,7 +100,7 @@ export function venvInstall(install: VenvInstall): BuildCommand {
     `${feed}${pip} install --no-compile ${install.arguments}`,
     `python3 - ${venvDirectory} ${install.keepPip ? 'keep' : 'drop'} <<'END'\n${finishScript}\nEND`,
     // Some packages carry files for other versions of Python; those are not compiled and nothing is lost by it.
-    `${venvDirectory}/bin/python3 -m compileall -q -s "$PWD" --invalidation-mode unchecked-hash ${venvDirectory}/lib >/dev/null || true`,
+    `${venvDirectory}/bin/python3 -m compileall -q -f -s "$PWD" --invalidation-mode unchecked-hash ${venvDirectory}/lib >/dev/null || true`,
   ].join('\n');
   return {
     name: install.name,

@@ -49,6 +49,11 @@ describe('java', () => {
     expect(plan.needs.map(({ tool }) => tool)).toEqual(['java']);
   });
 
+  it('does not look for a jar that nothing would run', async () => {
+    const worker = { processes: { worker: { kind: 'worker' as const, command: 'java -cp target/classes a.B' } } };
+    expect((await planOf({ 'pom.xml': '' }, worker)).commands).toHaveLength(1);
+  });
+
   it('has no command for sources without a main method', async () => {
     const plan = await planOf({ 'A.java': 'class A {}' });
     expect(webOf(plan)).toBeUndefined();
