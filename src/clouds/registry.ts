@@ -1,6 +1,7 @@
 /** The cloud drivers there are. Adding one: its file, one entry here, one line that runs the conformance suite on it. */
 import type * as z from 'zod/mini';
 import { PaasError } from '../shared/errors.ts';
+import { describeIssues } from '../shared/issues.ts';
 import type { CloudDeps, CloudDriver } from './port.ts';
 import { createSpeedycloud, speedycloudConfig } from './speedycloud.ts';
 
@@ -21,8 +22,8 @@ const entry = <Schema extends z.ZodMiniType>(definition: CloudDriverEntry<Schema
   open(raw: unknown, deps: CloudDeps): CloudDriver {
     const parsed = definition.schema.safeParse(raw);
     if (parsed.success) return definition.create(parsed.data, deps);
-    const problems = parsed.error.issues.map((issue) => `${issue.path.join('.') || 'configuration'}: ${issue.message}`);
-    throw new PaasError('manifest_invalid', `the configuration of the cloud is invalid: ${problems.join('; ')}`);
+    const problems = describeIssues(parsed.error.issues, 'configuration');
+    throw new PaasError('manifest_invalid', `the configuration of the cloud is invalid: ${problems}`);
   },
 });
 

@@ -13,14 +13,15 @@ import { readFileSync, readlinkSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { PaasError } from '../shared/errors.ts';
 import {
+  bootId,
   isAlive,
   listDescendants,
   listProcesses,
   sendSignal,
   type ProcessEntry,
   type ProcessIdentity,
-  bootId,
 } from '../shared/processes.ts';
+import { instanceGroups, removeGroups } from './cgroups.ts';
 
 export const markVariable = 'PAAS_HOST_MARK';
 
@@ -64,14 +65,16 @@ export function findAgent(host: Omit<HostTraces, 'agent'>, agentPath: string): P
 const killDeadlineMs = 10_000;
 
 /**
- * Cuts the power: SIGKILL for every process of the host, until a scan finds none.
+ * Cuts the power: SIGKILL for every process of the host, until a scan finds none. Their control groups go too.
  * @throws PaasError host_failed when some are still there after 10 s (uninterruptible sleep), naming them
  */
 export async function killHost(host: HostTraces): Promise<void> {
   const deadline = Date.now() + killDeadlineMs;
+  const groups = new Set<string>();
   for (;;) {
     const members = hostProcesses(host);
-    if (members.length === 0) return;
+    if (members.length === 0) break;
+    for (const { pid } of members) instanceGroups(pid).forEach((group) => groups.add(group));
     if (Date.now() > deadline) {
       const pids = members.map((member) => member.pid).join(', ');
       throw new PaasError('host_failed', `processes ${pids} do not end although they were killed`);
@@ -81,6 +84,7 @@ export async function killHost(host: HostTraces): Promise<void> {
     signalAll(members, 'SIGKILL');
     await sleep(5);
   }
+  removeGroups(groups);
 }
 
 /** Signals processes that still are who they were. */

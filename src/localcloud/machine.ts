@@ -20,6 +20,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { errnoOf } from '../shared/errors.ts';
 import { isAlive, processIdentity, type ProcessIdentity } from '../shared/processes.ts';
+import { instanceGroups, removeGroups } from './cgroups.ts';
 import { agentEnvironment } from './environment.ts';
 import { findAgent, hostProcesses, killHost, programOf, signalAll, type HostTraces } from './host-processes.ts';
 import type { CloudLog } from './log.ts';
@@ -83,9 +84,13 @@ export class Machine {
       signalAll([agent], 'SIGKILL');
     }
     // The sandbox's outer process takes its apps with it at once, instead of letting them end by themselves.
-    terminate(hostProcesses(this.#traces()).filter(({ pid }) => programOf(pid) !== 'bwrap'));
+    const members = hostProcesses(this.#traces());
+    const groups = members.flatMap(({ pid }) => instanceGroups(pid));
+    terminate(members.filter(({ pid }) => programOf(pid) !== 'bwrap'));
     await until(() => hostProcesses(this.#traces()).length === 0, graceMs, signal);
-    if (!signal.aborted) await this.cutPower();
+    if (signal.aborted) return;
+    await this.cutPower();
+    removeGroups(groups);
   }
 
   /** Power loss: every process of the host is killed. */

@@ -1,6 +1,7 @@
 /** What each path of the API does, and how hosts and jobs look in its answers. */
 import * as z from 'zod/mini';
 import { speedyProvision } from '../shared/contracts/speedycloud.ts';
+import { describeIssues } from '../shared/issues.ts';
 import { hostActions, type Fleet, type HostAction } from './fleet.ts';
 import { unfinished } from './jobs.ts';
 import { Refusal } from './refusal.ts';
@@ -80,8 +81,7 @@ export function createRouter(fleet: Fleet, shutdown: () => Promise<void>) {
 function parse<T extends z.ZodMiniType>(schema: T, form: Record<string, unknown>): z.infer<T> {
   const parsed = schema.safeParse(form);
   if (parsed.success) return parsed.data;
-  const problems = parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`);
-  throw new Refusal(400, problems.join('; '));
+  throw new Refusal(400, describeIssues(parsed.error.issues));
 }
 
 /** A host in the list: sizes are numbers, memory in GiB. */

@@ -1,5 +1,5 @@
 /** What the embedded cloud does to processes: power, init system, its own death. Its API is in the driver's suite. */
-import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { undiciTransport, TransportError, type Transport } from '../../src/clouds/http.ts';
@@ -342,6 +342,9 @@ describe('limits and damage', () => {
     await expect(with_('--listen', '0.0.0.0:0')).rejects.toThrow('loopback');
     await expect(with_('--agent', '/nonexistent')).rejects.toThrow('cannot be read');
     await expect(with_('--colour', 'blue')).rejects.toThrow('--colour');
+    await cloud.end('SIGTERM');
+    chmodSync(join(cloud.data, 'credentials.json'), 0o644);
+    await expect(cloud.start()).rejects.toThrow('can be read by other users');
   });
 
   it('answers nonsense with an error, and goes on', async () => {
