@@ -1,0 +1,175 @@
+/**
+ * Streams that survive a restart of the control plane: they reconnect with growing, jittered waits and go on where they
+ * were.
+ */
+import type { IncomingMessage } from 'node:http';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fromErrorBody, PaasError } from '../../shared/errors.ts';
+import { connectionProblem, isErrorBody } from './answers.ts';
+import { throwIfAborted, type Client } from './client.ts';
+import { ConnectionError, type Query } from './http.ts';
+import { EventParser, type ServerEvent } from './sse.ts';
+
+export interface StreamOptions {
+  query?: Query;
+  signal?: AbortSignal;
+  /** How long to try to reconnect before giving up with `unavailable`; default 60 s. */
+  patienceMs?: number;
+  /** Told when the connection broke and is tried again. */
+  onReconnect?: (reason: string) => void;
+}
+
+export interface EventStreamOptions extends StreamOptions {
+  lastEventId?: string;
+}
+
+/** The server sends a comment every 10 s: so long a silence means that the connection is dead. */
+const maxSilenceMs = 45_000;
+
+/**
+ * Server-sent events of a path. Ends after `event: end` (which it hands out). The first connection fails like a
+ * request; later ones are tried again. Throws `interrupted` when the signal aborts.
+ */
+export async function* streamEvents(
+  client: Client,
+  path: string,
+  options: EventStreamOptions = {},
+): AsyncGenerator<ServerEvent> {
+  const parser = new EventParser();
+  parser.lastId = options.lastEventId ?? '';
+  const connect = (signal: AbortSignal): Promise<IncomingMessage> => {
+    parser.reset();
+    const headers: Record<string, string> = { Accept: 'text/event-stream' };
+    if (parser.lastId !== '') headers['Last-Event-ID'] = parser.lastId;
+    return client.open({ method: 'GET', path, headers, signal, ...(options.query ? { query: options.query } : {}) });
+  };
+  for await (const chunk of chunks(client, connect, options, () => parser.retryMs)) {
+    for (const event of parser.push(chunk)) {
+      yield event;
+      if (event.event === 'end') return;
+    }
+  }
+}
+
+/**
+ * Lines of an NDJSON path (logs), as text, in batches. With `follow` it reconnects, sends the last cursor back and
+ * leaves out what was handed out before; without, it ends with the answer. Throws an error that the stream carries.
+ */
+export async function* streamLines(
+  client: Client,
+  path: string,
+  options: StreamOptions & { follow?: boolean } = {},
+): AsyncGenerator<string[]> {
+  let cursor: string | undefined;
+  let rest = '';
+  let decoder = new TextDecoder();
+  const seen = new RecentLines();
+  const connect = (signal: AbortSignal): Promise<IncomingMessage> => {
+    rest = '';
+    decoder = new TextDecoder();
+    seen.reconnected();
+    const query = { ...options.query, ...(options.follow ? { follow: 1 } : {}), cursor };
+    return client.open({ method: 'GET', path, headers: { Accept: 'application/x-ndjson' }, query, signal });
+  };
+  const source = options.follow ? chunks(client, connect, options) : onceThrough(client, connect, options);
+  for await (const chunk of source) {
+    const lines = (rest + decoder.decode(chunk, { stream: true })).split('\n');
+    rest = lines.pop()!;
+    const batch: string[] = [];
+    for (const line of lines) {
+      const control = line.startsWith('{"cursor":') || line.startsWith('{"error":') ? parseControl(line) : null;
+      if (control?.error) throw control.error;
+      if (control?.cursor !== undefined) {
+        cursor = control.cursor;
+        seen.clear();
+      } else if (line !== '' && !(options.follow && seen.has(line))) batch.push(line);
+    }
+    if (batch.length > 0) yield batch;
+  }
+}
+
+function parseControl(line: string): { cursor?: string; error?: PaasError } {
+  const value = JSON.parse(line) as { cursor?: unknown; error?: unknown };
+  if (isErrorBody(value.error)) return { error: fromErrorBody(value.error) };
+  return typeof value.cursor === 'string' ? { cursor: value.cursor } : {};
+}
+
+/**
+ * Lines handed out since the last cursor: after a reconnection these come again. Compared without their time, which
+ * may differ when the host had to send them again too.
+ */
+class RecentLines {
+  static readonly #limit = 100_000;
+  #lines = new Set<string>();
+  #repeated = new Set<string>();
+
+  /** Whether the line was handed out before the connection broke; remembers it otherwise. */
+  has(line: string): boolean {
+    const key = line.replace(/"ts":"[^"]*",?/, '');
+    if (this.#repeated.delete(key)) return true;
+    if (this.#lines.size < RecentLines.#limit) this.#lines.add(key);
+    return false;
+  }
+  reconnected(): void {
+    for (const line of this.#lines) this.#repeated.add(line);
+    this.#lines = new Set();
+  }
+  clear(): void {
+    this.#lines.clear();
+    this.#repeated.clear();
+  }
+}
+
+/** One answer to its end. A connection that breaks within cannot be resumed. */
+async function* onceThrough(
+  client: Client,
+  connect: (signal: AbortSignal) => Promise<IncomingMessage>,
+  { signal = new AbortController().signal }: StreamOptions,
+): AsyncGenerator<Uint8Array> {
+  try {
+    yield* await connect(signal);
+  } catch (error) {
+    throw translate(error, client, signal);
+  }
+}
+
+/** The bytes of one connection after the other, until the reader stops. */
+async function* chunks(
+  client: Client,
+  connect: (signal: AbortSignal) => Promise<IncomingMessage>,
+  options: StreamOptions,
+  retryMs: () => number | null = () => null,
+): AsyncGenerator<Uint8Array> {
+  const { signal = new AbortController().signal, patienceMs = 60_000 } = options;
+  let wasConnected = false;
+  let failures = 0;
+  let brokenAt = 0;
+  for (;;) {
+    let problem: PaasError;
+    try {
+      const answer = await connect(signal);
+      answer.setTimeout(maxSilenceMs, () => answer.destroy(new Error(`nothing came for ${maxSilenceMs / 1000} s`)));
+      wasConnected = true;
+      failures = 0;
+      for await (const chunk of answer) yield chunk as Uint8Array;
+      problem = new PaasError('unavailable', 'the platform closed the stream');
+    } catch (error) {
+      problem = translate(error, client, signal);
+    }
+    if (!wasConnected || problem.code !== 'unavailable') throw problem;
+    if (failures === 0) brokenAt = Date.now();
+    const waitMs = Math.max(retryMs() ?? 0, Math.min(5000, 100 * 2 ** failures)) * (0.5 + Math.random() / 2);
+    failures += 1;
+    if (Date.now() + waitMs - brokenAt > patienceMs) throw problem;
+    options.onReconnect?.(problem.message);
+    await sleep(waitMs, undefined, { signal }).catch(() => undefined);
+    throwIfAborted(signal);
+  }
+}
+
+function translate(error: unknown, client: Client, signal: AbortSignal): PaasError {
+  throwIfAborted(signal);
+  if (error instanceof PaasError) return error;
+  if (error instanceof ConnectionError) return connectionProblem(error, client.url, false);
+  return connectionProblem(new ConnectionError((error as Error).message, true, error), client.url, false);
+}
