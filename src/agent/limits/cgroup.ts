@@ -88,7 +88,7 @@ function group(groups: (Hierarchy & { directory: string })[]): LimitGroup {
       return memory === undefined ? 0 : number(read(memory, 'memory.oom_control'), 'oom_kill');
     },
     remove() {
-      for (const { directory } of groups) tryRemove(directory);
+      for (const { directory } of groups) removeGroup(directory);
     },
   };
 }
@@ -121,7 +121,7 @@ function works(mount: string, host: string, files: string[]): boolean {
   } catch {
     return false;
   } finally {
-    tryRemove(trial);
+    removeGroup(trial);
   }
 }
 
@@ -159,6 +159,12 @@ function read(directory: string, name: string): string {
 function number(text: string, key: string): number {
   const line = text.split('\n').find((one) => one.startsWith(`${key} `));
   return line === undefined ? 0 : Number(line.slice(key.length + 1));
+}
+
+/** Removes a group, and the agent's own group when that was its last. */
+function removeGroup(directory: string): void {
+  tryRemove(directory);
+  tryRemove(path.dirname(directory));
 }
 
 function tryRemove(directory: string): void {

@@ -24,7 +24,7 @@ export interface Supervisor {
   recover(): Promise<void>;
   /** The whole desired set; what is absent is stopped gracefully and then removed. */
   apply(specs: readonly InstanceSpec[]): void;
-  /** All instances, also stopped ones until `logsDone`. */
+  /** All instances, also those that are no longer wanted until `logsDone`. */
   statuses(): InstanceStatus[];
   /** Calls back with what changed, gathered per turn of the event loop. Usage alone is no change. */
   onChange(listener: (changed: InstanceStatus[]) => void): () => void;
@@ -143,7 +143,7 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
       logs.remove(id);
       removeInstance(path.join(directory, id));
     },
-    exec(id, argv) {
+    async exec(id, argv) {
       const instance = instances.get(id);
       if (!instance) throw new PaasError('not_found', `instance ${id} is not on this host`);
       return instance.exec(argv);

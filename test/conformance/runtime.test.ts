@@ -1,0 +1,4 @@
+import { drivers } from '../../src/agent/runtimes/registry.ts';
+import { runtimeSuite } from './runtime.suite.ts';
+
+for (const driver of drivers) runtimeSuite(driver);
