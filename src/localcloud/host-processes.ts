@@ -55,7 +55,8 @@ export function hostProcesses(host: HostTraces): ProcessIdentity[] {
 export function findAgent(host: Omit<HostTraces, 'agent'>, agentPath: string): ProcessIdentity | null {
   for (const entry of listProcesses()) {
     const argv = read(entry.pid, 'cmdline').split('\0');
-    if (argv[1] !== agentPath || !hasMark(read(entry.pid, 'environ'), host.mark)) continue;
+    // The agent's own children have the mark too, and its router runs from the same file.
+    if (argv[1] !== agentPath || argv[2] !== '--data' || !hasMark(read(entry.pid, 'environ'), host.mark)) continue;
     const identity = { pid: entry.pid, startTime: entry.startTime, bootId: bootId() };
     if (isAlive(identity)) return identity;
   }

@@ -33,7 +33,10 @@ const request = (userData: object, token = 'int_1'): CreateHost => ({
 });
 
 /** A running host, and the pids of its agent and apps. */
-async function booted(cloud: LocalCloud, userData: { apps?: number; daemon?: boolean; ignoreTerm?: boolean } = {}) {
+async function booted(
+  cloud: LocalCloud,
+  userData: { apps?: number; daemon?: boolean; ignoreTerm?: boolean; router?: boolean } = {},
+) {
   const { id } = await cloud.driver().create(request(userData, `int_${cloud.state.nextHost}`));
   const names = Array.from({ length: userData.apps ?? 1 }, (_, index) => `web.${index + 1}`);
   if (userData.daemon) names.push('daemon');
@@ -221,14 +224,24 @@ describe('the death of the cloud', () => {
 
   it('takes over an agent whose pid was never written down', async () => {
     const cloud = await started();
-    const { id, agent } = await booted(cloud);
+    const { id, agent: first } = await booted(cloud, { router: true });
+    process.kill(first, 'SIGKILL');
+    const agent = await waitFor(() => {
+      expect(cloud.state.hosts[0]!.agent?.pid).not.toBe(first);
+      expect(cloud.agentStarts(id)).toHaveLength(2);
+      return cloud.agentStarts(id)[1]!;
+    });
     await cloud.end('SIGKILL');
     const state = cloud.state;
     state.hosts[0]!.agent = null;
     writeFileSync(join(cloud.data, 'state.json'), JSON.stringify(state));
     await cloud.start();
     await waitFor(() => expect(cloud.state.hosts[0]!.agent?.pid).toBe(agent));
-    expect(cloud.agentStarts(id)).toEqual([agent]);
+    expect(cloud.agentStarts(id)).toEqual([first, agent]);
+    const router = Number(cloud.read(id, 'router.pid'));
+    expect(runs(router)).toBe(true);
+    await call(cloud, 'POST', `/cloud_servers/${id}/kill`);
+    expect(runs(router)).toBe(false);
   });
 
   it('together with all hosts is mended by its next start', async () => {
