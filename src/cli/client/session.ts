@@ -46,10 +46,9 @@ function opened(socket: WebSocket, client: Client, signal: AbortSignal | undefin
       settle(resolve);
     });
     socket.once('unexpected-response', (_request, answer) => {
-      readBody(answer).then(
-        (text) => settle(() => reject(answerError(answer, text, client.url))),
-        (error: unknown) => settle(() => reject(error)),
-      );
+      readBody(answer)
+        .catch(() => '') // Cut short: then it tells no reason either.
+        .then((text) => settle(() => reject(answerError(answer, text, client.url))), reject);
     });
     socket.once('error', (error) => {
       settle(() => reject(connectionProblem(new ConnectionError(error.message, false, error), client.url, false)));

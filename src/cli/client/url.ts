@@ -25,7 +25,12 @@ export function normalizeUrl(text: string): string {
 /** Whether a URL names this machine itself. */
 export function isLoopback(url: string): boolean {
   const { hostname } = new URL(url);
-  return hostname === 'localhost' || hostname.endsWith('.localhost') || hostname === '[::1]' || /^127\./.test(hostname);
+  return (
+    hostname === 'localhost' ||
+    hostname.endsWith('.localhost') ||
+    hostname === '[::1]' ||
+    /^127(\.\d+){3}$/.test(hostname)
+  );
 }
 
 /** Throws `not_allowed` for plain http to another machine, unless the user accepted that. */
