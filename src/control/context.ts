@@ -1,11 +1,16 @@
 import type { Engine } from '../engines/port.ts';
 import type { BlobStore } from './blobs/port.ts';
 import type { LogStore } from './logs/port.ts';
+import type { HostReconciler } from './reconcile/hosts.ts';
+import type { Sessions } from './sessions/sessions.ts';
 import type { Events } from './events/events.ts';
+import type { Usage } from './agents/reports.ts';
 import type { Hub } from './agents/hub.ts';
 import type { Routing } from './reconcile/routing.ts';
 import type { Sealer } from './secrets.ts';
 import type { Settings } from './settings.ts';
+import type { Stack } from '../stacks/port.ts';
+import type { InstanceRow } from './store/schema.ts';
 import type { Store } from './store/open.ts';
 import type { Wake } from './reconcile/wake.ts';
 import type { Clouds } from './clouds.ts';
@@ -29,6 +34,18 @@ export interface Control {
   routing: Routing;
   wake: Wake;
   clouds: Clouds;
+  hosts: HostReconciler;
+  sessions: Sessions;
   builds: Builds;
+  stacks: readonly Stack[];
   logger: Logger;
+  /** Measurements of agents, in memory only. */
+  usage: Usage;
+  /** Places a one-off that waits, if a host has room. */
+  placeOnce: (row: InstanceRow) => Promise<boolean>;
+  diskWarnings: () => Promise<string[]>;
+  /** Hands a host's agent its present assignment, if it is connected. */
+  assign: (hostId: string) => void;
+  /** A line of the platform's own in an app's log. */
+  say: (appId: string, instance: string, text: string) => void;
 }

@@ -5,6 +5,8 @@ export interface Settings {
   /** `postgres://…`, or null for the embedded store in the data directory. */
   databaseUrl: string | null;
   listen: { host: string; port: number };
+  /** Files of certificate and key, or null for plain HTTP (loopback only). */
+  tls: { cert: string; key: string } | null;
   /** How agents and the CLI reach this server; null: derived from `listen` once the port is known. */
   publicUrl: string | null;
   /** Domain of the apps' addresses. */

@@ -123,8 +123,8 @@ export function asPaasError(thrown: unknown): PaasError {
 export function fromErrorBody(body: {
   code: string;
   message: string;
-  hint?: string;
-  details?: Record<string, unknown>;
+  hint?: string | undefined;
+  details?: Record<string, unknown> | undefined;
 }): PaasError {
   const known = Object.hasOwn(errorTable, body.code);
   return new PaasError(known ? (body.code as ErrorCode) : 'internal', body.message, {

@@ -134,6 +134,6 @@ async function recordAll(control: Control, events: readonly NewEvent[]): Promise
       deployment: row?.active_deployment ?? undefined,
     };
     await control.events.record(named);
-    control.logs.appendPlatformLine(app.id, { instance: event.target ?? '', text: event.message });
+    control.say(app.id, event.target ?? 'platform', event.message);
   }
 }

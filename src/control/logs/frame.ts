@@ -1,6 +1,6 @@
 /**
- * Frames of a segment file: 4 bytes length of the header, 4 bytes length of the payload, 4 bytes CRC-32 of all else
- * (big-endian), header (JSON), payload (raw bytes).
+ * Frames of a segment file: 4 bytes CRC-32 of all that follows, 4 bytes length of the header, 4 bytes length of the
+ * payload (big-endian), header (JSON), payload (raw bytes).
  */
 import { crc32 } from 'node:zlib';
 
@@ -12,10 +12,10 @@ const maxPart = 256 << 20;
 export function encodeFrame(header: object, payload: Buffer): [Buffer, Buffer] {
   const json = Buffer.from(JSON.stringify(header));
   const head = Buffer.allocUnsafe(prefix + json.length);
-  head.writeUInt32BE(json.length, 0);
-  head.writeUInt32BE(payload.length, 4);
+  head.writeUInt32BE(json.length, 4);
+  head.writeUInt32BE(payload.length, 8);
   json.copy(head, prefix);
-  head.writeUInt32BE(checksum(head.subarray(0, 8), json, payload), 8);
+  head.writeUInt32BE(crc32(payload, crc32(head.subarray(4))), 0);
   return [head, payload];
 }
 
@@ -30,16 +30,14 @@ export interface Frame {
 /** The frame at an offset, or null where there is no whole and sound one. */
 export function readFrame(file: Buffer, start: number): Frame | null {
   if (start + prefix > file.length) return null;
-  const headerLength = file.readUInt32BE(start);
-  const payloadLength = file.readUInt32BE(start + 4);
+  const headerLength = file.readUInt32BE(start + 4);
+  const payloadLength = file.readUInt32BE(start + 8);
   const payloadAt = start + prefix + headerLength;
   const end = payloadAt + payloadLength;
   if (headerLength < 2 || headerLength > maxPart || payloadLength > maxPart || end > file.length) return null;
-  const json = file.subarray(start + prefix, payloadAt);
-  const payload = file.subarray(payloadAt, end);
-  if (checksum(file.subarray(start, start + 8), json, payload) !== file.readUInt32BE(start + 8)) return null;
+  if (crc32(file.subarray(start + 4, end)) !== file.readUInt32BE(start)) return null;
   try {
-    return { start, end, header: JSON.parse(json.toString()) as unknown, payloadAt };
+    return { start, end, header: JSON.parse(file.toString('utf8', start + prefix, payloadAt)) as unknown, payloadAt };
   } catch {
     return null; // A checksum that fits by chance over what is no frame.
   }
@@ -52,8 +50,4 @@ export function findFrame(file: Buffer, from: number): number {
     if (readFrame(file, at - prefix)) return at - prefix;
   }
   return -1;
-}
-
-function checksum(lengths: Buffer, json: Buffer, payload: Buffer): number {
-  return crc32(payload, crc32(json, crc32(lengths)));
 }

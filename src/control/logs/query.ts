@@ -3,7 +3,16 @@ import { setImmediate } from 'node:timers/promises';
 import { createMatcher, type Matcher } from './grep.ts';
 import { blockEntries, gapEntry, splitLines } from './lines.ts';
 import type { LogEntry, LogQuery } from './port.ts';
-import { byTime, payloadOf, readBlocks, readSegment, wantedSegments, type ReadItem, type Snapshot } from './read.ts';
+import {
+  byTime,
+  payloadOf,
+  readBlocks,
+  readSegment,
+  wantedSegments,
+  type BlockItem,
+  type ReadItem,
+  type Snapshot,
+} from './read.ts';
 import type { StoredBlock, Summary } from './segment.ts';
 
 const batchSize = 2000;
@@ -17,7 +26,8 @@ export async function* runQuery(snapshot: Snapshot, query: LogQuery): AsyncGener
     let batch: LogEntry[] = [];
     for await (const item of readBlocks(snapshot, since === undefined ? query : { ...query, since })) {
       if (start && 'block' in item && byTime(item.block, start) < 0) continue;
-      let entries = await itemEntries(item, matcher);
+      const pending = itemEntries(snapshot, item, matcher);
+      let entries = pending instanceof Promise ? await pending : pending;
       if (start && 'block' in item && item.block.ord === start.ord && start.skip > 0) {
         entries = entries.filter((entry) => !('gap' in entry)).slice(start.skip);
       }
@@ -34,10 +44,21 @@ export async function* runQuery(snapshot: Snapshot, query: LogQuery): AsyncGener
   }
 }
 
-async function itemEntries(item: ReadItem, matcher: Matcher | null): Promise<LogEntry[]> {
+/** Answers at once where nothing has to be waited for: a promise for each block would be half of a query's time. */
+function itemEntries(snapshot: Snapshot, item: ReadItem, matcher: Matcher | null): LogEntry[] | Promise<LogEntry[]> {
   if ('dropped' in item) return [droppedEntry(item.dropped)];
   const { block } = item;
-  const payload = await item.payload();
+  const payload = payloadOf(snapshot.directory, item);
+  if (!matcher && payload instanceof Buffer) return blockEntries(block, splitLines(payload, block.long));
+  return searchedEntries(block, payload, matcher);
+}
+
+async function searchedEntries(
+  block: StoredBlock,
+  pending: Buffer | Promise<Buffer | null>,
+  matcher: Matcher | null,
+): Promise<LogEntry[]> {
+  const payload = await pending;
   if (!payload) return [gapEntry(block, { lines: block.lines, bytes: block.bytes, since: block.ts })];
   const split = splitLines(payload, block.long);
   return blockEntries(block, split, await matcher?.match(split.lines));
@@ -78,7 +99,7 @@ async function findTail(
     if (!segment) continue;
     let lines = 0;
     for (const block of segment.blocks.reverse()) {
-      const count = await countMatches(snapshot, block, segment.file, matcher);
+      const count = await countMatches(snapshot, { block, file: segment.file }, matcher);
       latest.push({ ts: block.ts, ord: block.ord, lines: count });
       lines += count;
       if (lines >= n) break;
@@ -90,16 +111,11 @@ async function findTail(
   return start;
 }
 
-async function countMatches(
-  snapshot: Snapshot,
-  block: StoredBlock,
-  file: Buffer,
-  matcher: Matcher | null,
-): Promise<number> {
-  if (!matcher) return block.lines;
-  const payload = await payloadOf(snapshot.directory, block, file);
+async function countMatches(snapshot: Snapshot, item: BlockItem, matcher: Matcher | null): Promise<number> {
+  if (!matcher) return item.block.lines;
+  const payload = await payloadOf(snapshot.directory, item);
   if (!payload) return 0;
-  const hits = await matcher.match(splitLines(payload, block.long).lines);
+  const hits = await matcher.match(splitLines(payload, item.block.long).lines);
   return hits.filter(Boolean).length;
 }
 

@@ -17,8 +17,13 @@ export interface Snapshot {
   maxOrd: number;
 }
 
-/** A block to be read; or a segment that retention took meanwhile. */
-export type ReadItem = { block: StoredBlock; payload: () => Promise<Buffer | null> } | { dropped: Summary };
+/** A block to be read, with its segment's bytes where they are in memory; or a segment that retention took. */
+export type ReadItem = BlockItem | { dropped: Summary };
+
+export interface BlockItem {
+  block: StoredBlock;
+  file: Buffer | null;
+}
 
 /** So many opened segments keep their bytes in memory; of more, payloads are read one by one. */
 const maxBuffers = 4;
@@ -88,7 +93,7 @@ export async function* readBlocks(snapshot: Snapshot, query: LogQuery): AsyncGen
     const { file } = first;
     first.at += 1;
     if (first.at === first.blocks.length) opened.splice(opened.indexOf(first), 1);
-    yield { block, payload: () => payloadOf(snapshot.directory, block, file) };
+    yield { block, file };
   }
 }
 
@@ -102,9 +107,12 @@ function earliest(opened: readonly OpenSegment[]): OpenSegment | null {
   return first;
 }
 
-/** A block's bytes, out of the file's content where that is still in memory. Null when retention took the file. */
-export async function payloadOf(directory: string, block: StoredBlock, file: Buffer | null): Promise<Buffer | null> {
-  if (file) return file.subarray(block.payloadAt, block.payloadAt + block.bytes);
+/** A block's bytes, out of the segment's where those are in memory. Null when retention took the file. */
+export function payloadOf(directory: string, { block, file }: BlockItem): Buffer | Promise<Buffer | null> {
+  return file ? file.subarray(block.payloadAt, block.payloadAt + block.bytes) : readPayload(directory, block);
+}
+
+async function readPayload(directory: string, block: StoredBlock): Promise<Buffer | null> {
   try {
     const handle = await open(segmentPath(directory, block.segment), 'r');
     try {

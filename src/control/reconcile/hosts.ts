@@ -19,6 +19,9 @@ import type { Control } from '../context.ts';
 import type { HostRow } from '../store/schema.ts';
 import { loseHosts } from './lost.ts';
 
+/** Value of `draining` for a host that is to be removed, not only drained. */
+export const removeWhenEmpty = 2;
+
 const hash = (token: string): string => createHash('sha256').update(token).digest('hex');
 const rolesOf = (host: HostRow): string[] => JSON.parse(host.roles) as string[];
 
@@ -47,11 +50,26 @@ export class HostReconciler {
     const driver = await this.#control.clouds.driver(host.cloud);
     if (host.state === 'creating' || host.state === 'error') return this.#create(host, driver);
     if (host.state === 'lost' || host.state === 'deleting') return this.#remove(host, driver);
+    if (host.draining === removeWhenEmpty && (await this.#empty(host))) {
+      await this.#set(host, { state: 'deleting' });
+      this.#control.wake.hosts();
+      return;
+    }
     if (this.#control.hub.connected(host.id)) return;
     if (host.state === 'ready') {
       await this.#set(host, { state: 'unreachable' });
       await this.#event(host, 'host.unreachable', `${host.name} does not answer; its instances and routes stay`);
     }
+  }
+
+  async #empty(host: HostRow): Promise<boolean> {
+    const { db } = this.#control.store;
+    return !(await db
+      .selectFrom('instances')
+      .select('id')
+      .where('host_id', '=', host.id)
+      .where('ended_at', 'is', null)
+      .executeTakeFirst());
   }
 
   #due(host: HostRow): boolean {
@@ -144,7 +162,13 @@ export class HostReconciler {
     // More than half at once looks like our own link or the cloud's API failing, not like so many broken hosts.
     const settled = all.filter((host) => host.state !== 'creating' && host.state !== 'deleting').length;
     const allowed = Math.max(1, Math.floor(settled / 2));
-    await loseHosts(this.#control, lost.slice(0, allowed));
+    const declared = lost.slice(0, allowed);
+    await loseHosts(this.#control, declared);
+    for (const { host } of declared) {
+      if (host.draining > 0 || !rolesOf(host).includes('compute')) continue;
+      const { cpu, memory_mb: memoryMb } = host;
+      await this.createIntent({ roles: rolesOf(host), cpu, memoryMb, actor: 'platform' });
+    }
   }
 
   async #createNeeded(): Promise<void> {
@@ -170,7 +194,9 @@ export class HostReconciler {
       waiting.map((row) => row.memory_mb),
       hostMemoryMb,
     );
-    if (builds.length > 0 && !compute.some((host) => host.state === 'ready')) need = Math.max(need, 1);
+    // The first host also decides what can be built (deploy/source.ts), so a push may wait for one.
+    const pushes = await store.db.selectFrom('deployments').select('id').where('state', '=', 'building').execute();
+    if (builds.length + pushes.length > 0 && !compute.some((host) => host.state === 'ready')) need = Math.max(need, 1);
     const missing = Math.min(need - coming, maxHosts - compute.length);
     for (let i = 0; i < missing; i++) {
       await this.createIntent({ roles: ['compute', 'build'], cpu: hostCpu, memoryMb: hostMemoryMb, actor: 'platform' });

@@ -37,12 +37,8 @@ export async function loseHosts(control: Control, lost: readonly { host: HostRow
     const text = `${host.name} is lost (${why}); ${rows.length} instances are placed elsewhere`;
     await control.events.record({ kind: 'host.lost', actor: 'platform', target: host.name, message: text });
     for (const row of rows) {
-      control.logs.appendPlatformLine(row.app_id, {
-        instance: `${row.process_type}.${row.ordinal}`,
-        text: runsOnce(row)
-          ? `lost with its host ${host.name}`
-          : `lost with its host ${host.name}; a new one is placed`,
-      });
+      const next = runsOnce(row) ? '' : '; a new one is placed';
+      control.say(row.app_id, `${row.process_type}.${row.ordinal}`, `lost with its host ${host.name}${next}`);
       control.wake.app(row.app_id);
     }
   }

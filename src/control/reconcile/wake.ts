@@ -6,6 +6,8 @@ export interface Wake {
   app(appId: string): void;
   hosts(): void;
   routes(): void;
+  /** Everything that may have waited for a host. */
+  waiting(): void;
 }
 
 /**

@@ -120,6 +120,8 @@ export interface Schema {
     /** running, paused, cancelling, failing, succeeded, failed, cancelled, superseded */
     state: string;
     waits_for: string;
+    /** json: Effects (deploy/effects.ts): what to undo when it fails, and to do when it succeeds */
+    effects: string;
     error: string | null;
     created_at: number;
     finished_at: number | null;

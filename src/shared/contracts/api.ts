@@ -379,4 +379,4 @@ export const baseRow = z.object({
   apps: z.int(),
 });
 export const basesResponse = z.object({ bases: z.array(baseRow) });
-export const baseCreate = z.object({ digest });
+export const baseCreate = z.object({ digest, bytes: z.int().check(z.nonnegative()) });

@@ -22,8 +22,8 @@ export const buildStep = z.object({
   app: z.object({ id: z.string(), name: z.string(), project: z.string(), environment: z.string() }),
   source: digest,
   base: baseRef,
-  /** Tools that must exist before anything starts (`python3`, `npm`): a missing one is `tool_missing`. */
-  needs: z.array(z.string()),
+  /** Tools that must exist before anything starts, and why (`this app has a requirements.txt`): one missing is `tool_missing`. */
+  needs: z.array(z.object({ tool: z.string(), reason: z.string() })),
   commands: z.array(buildCommand),
   /** Files the stack adds to the output tree, by path (relative): text content. */
   files: z._default(z.record(z.string(), z.object({ text: z.string(), mode: z.int() })), {}),

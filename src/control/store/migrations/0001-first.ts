@@ -88,7 +88,7 @@ export async function up(db: Kysely<unknown>, dialect: Dialect): Promise<void> {
   await make('rollouts', ['id'], {
     ...{ id: 'text', app_id: 'text', deployment_id: 'text', from_release: 'int?', from_epoch: 'int' },
     ...{ to_release: 'int', to_epoch: 'int', strategy: 'text', max_in_flight: 'int', state: 'text', waits_for: 'text' },
-    ...{ error: 'text?', created_at: 'int', finished_at: 'int?' },
+    ...{ effects: 'text', error: 'text?', created_at: 'int', finished_at: 'int?' },
   });
   await index('rollouts_app', 'rollouts', ['app_id', 'created_at']);
   await make('instances', ['id'], {

@@ -1,0 +1,184 @@
+/** What the hub's messages mean: hosts come and go, instances report, logs are stored, steps and sessions go on. */
+import type { AgentMessage, ControlMessage, LogBlock } from '../../shared/contracts/agent.ts';
+import { version } from '../../shared/version.ts';
+import { asPaasError } from '../../shared/errors.ts';
+import type { Control } from '../context.ts';
+import { assignmentOf } from './assignments.ts';
+import type { HubHandlers } from './hub.ts';
+import { applyReport } from './reports.ts';
+
+type Hello = Extract<AgentMessage, { type: 'hello' }>;
+
+export function createHandlers(control: Control): HubHandlers {
+  /** Positions that became durable since the last acknowledgement to each host. */
+  const acks = new Map<string, Map<string, { instance: string; stream: 'stdout' | 'stderr'; offset: number }>>();
+
+  return { hello, message, logs, closed };
+
+  async function hello(
+    hostId: string,
+    { facts, instances, generation, stepResults, steps }: Hello,
+  ): Promise<ControlMessage[]> {
+    const { db } = control.store;
+    const before = await db.selectFrom('hosts').selectAll().where('id', '=', hostId).executeTakeFirst();
+    if (!before) throw new Error(`the host ${hostId} is not known any more`);
+    const alive = before.state !== 'lost' && before.state !== 'deleting';
+    await db
+      .updateTable('hosts')
+      .set({
+        ...{ facts: JSON.stringify(facts), address: facts.address, last_seen: Date.now(), enrol_hash: null },
+        ...(alive ? { state: 'ready', message: null } : {}),
+      })
+      .where('id', '=', hostId)
+      .execute();
+    await applyReport(control, { hostId, generation, instances, full: true });
+    remember(instances);
+    for (const result of stepResults) await control.builds.finished(hostId, result);
+    const known = new Set([...steps, ...stepResults.map((result) => result.id)]);
+    const messages: ControlMessage[] = [
+      {
+        type: 'welcome',
+        serverVersion: version,
+        heartbeatMs: control.settings.timing.heartbeat,
+        logs: await positions(
+          hostId,
+          instances.map(({ id }) => id),
+          known,
+        ),
+      },
+      ...stepResults.map((result): ControlMessage => ({ type: 'stepAck', id: result.id })),
+    ];
+    const assignment = await assignmentOf(control, hostId);
+    if (assignment) messages.push({ type: 'assignment', assignment });
+    if ((JSON.parse(before.roles) as string[]).includes('router'))
+      messages.push({ type: 'table', table: control.routing.table });
+    if (alive && before.state !== 'ready') {
+      const how = before.state === 'creating' ? 'is ready' : 'is back';
+      await control.events.record({
+        kind: 'host.ready',
+        actor: 'platform',
+        target: before.name,
+        message: `${before.name} ${how}`,
+      });
+    }
+    // After the welcome is out: builds may be handed to this host then.
+    setImmediate(() => {
+      control.builds
+        .recover(hostId, known)
+        .catch((error: unknown) => control.logger.error('recovering builds failed', error));
+      control.wake.hosts();
+      control.wake.routes();
+      control.wake.waiting();
+    });
+    return messages;
+  }
+
+  /** Where the logs of a host's instances and builds go on. */
+  async function positions(hostId: string, instances: readonly string[], steps: ReadonlySet<string>) {
+    const rows = await control.store.db
+      .selectFrom('instances')
+      .select('id')
+      .where('host_id', '=', hostId)
+      .where('ended_at', 'is', null)
+      .execute();
+    const builds = await control.store.db.selectFrom('builds').select('id').where('host_id', '=', hostId).execute();
+    const ids = new Set([...instances, ...steps, ...rows.map(({ id }) => id), ...builds.map(({ id }) => id)]);
+    return control.logs.positions([...ids]);
+  }
+
+  async function message(hostId: string, received: Exclude<AgentMessage, { type: 'hello' }>): Promise<void> {
+    switch (received.type) {
+      case 'report': {
+        remember(received.instances);
+        await applyReport(control, { hostId, ...received });
+        return;
+      }
+      case 'router': {
+        if (control.routing.report(hostId, received.status)) control.wake.routes();
+        return;
+      }
+      case 'stepResult': {
+        await control.builds.finished(hostId, received.result);
+        control.hub.send(hostId, { type: 'stepAck', id: received.result.id });
+        return;
+      }
+      case 'sessionOutput':
+      case 'sessionExit':
+        control.sessions.fromAgent(hostId, received);
+    }
+  }
+
+  /** Appends in order, but does not wait for the disk: the acknowledgement follows when the bytes are durable. */
+  async function logs(hostId: string, header: LogBlock, payload: Buffer): Promise<void> {
+    if (!(await mayWrite(hostId, header))) return;
+    control.logs.append(header, payload).then(
+      (position) => acknowledge(hostId, position),
+      (thrown: unknown) => {
+        const error = asPaasError(thrown);
+        control.logger.error('logs could not be stored; the agent sends them again', error, { hostId });
+        control.hub.drop(hostId);
+      },
+    );
+  }
+
+  const owners = new Map<string, string>();
+
+  /** Agents write the logs of what runs on their host, nothing else. */
+  async function mayWrite(hostId: string, header: LogBlock): Promise<boolean> {
+    const key = `${header.instance}/${header.appId}`;
+    if (owners.get(key) === hostId) return true;
+    const table = header.instance.startsWith('bld_') ? 'builds' : 'instances';
+    const row = await control.store.db
+      .selectFrom(table)
+      .select(['host_id', 'app_id'])
+      .where('id', '=', header.instance)
+      .executeTakeFirst();
+    const app = await control.store.db
+      .selectFrom('apps')
+      .select('id')
+      .where('id', '=', header.appId)
+      .executeTakeFirst();
+    if (row?.host_id !== hostId || row.app_id !== header.appId || !app) {
+      // What is unknown here (a destroyed app) must still be acknowledged, or the agent would keep it for ever.
+      acknowledge(hostId, { instance: header.instance, stream: header.stream, offset: header.to });
+      return false;
+    }
+    if (owners.size > 50_000) owners.clear();
+    owners.set(key, hostId);
+    return true;
+  }
+
+  function acknowledge(
+    hostId: string,
+    position: { instance: string; stream: 'stdout' | 'stderr'; offset: number },
+  ): void {
+    const waiting = acks.get(hostId);
+    if (waiting) {
+      waiting.set(`${position.instance}/${position.stream}`, position);
+      return;
+    }
+    acks.set(hostId, new Map([[`${position.instance}/${position.stream}`, position]]));
+    setImmediate(() => {
+      const batch = acks.get(hostId);
+      acks.delete(hostId);
+      if (batch) control.hub.send(hostId, { type: 'logsAck', positions: [...batch.values()] });
+    });
+  }
+
+  function remember(instances: Hello['instances']): void {
+    for (const { id, cpu, memoryMb } of instances) control.usage.set(id, { cpu, memoryMb });
+    if (control.usage.size > 100_000) control.usage.clear();
+  }
+
+  function closed(hostId: string): void {
+    const now = Date.now();
+    control.store.db
+      .updateTable('hosts')
+      .set({ last_seen: now })
+      .where('id', '=', hostId)
+      .execute()
+      .catch((error: unknown) => control.logger.error('recording a closed link failed', error));
+    control.sessions.hostClosed(hostId);
+    control.wake.hosts();
+  }
+}

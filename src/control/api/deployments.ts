@@ -1,0 +1,206 @@
+/** Endpoints of deployments and rollouts: state, live progress, pause, continue, cancel. */
+import * as api from '../../shared/contracts/api.ts';
+import { PaasError } from '../../shared/errors.ts';
+import type { Control } from '../context.ts';
+import { finish, presentDeployment, unfinished } from '../deploy/deployments.ts';
+import { inputOf } from '../reconcile/rollouts.ts';
+import type { AppRow, DeploymentRow, RolloutRow } from '../store/schema.ts';
+import { sameBatch } from '../../engines/port.ts';
+import { endpoint, type Call, type Endpoint } from './define.ts';
+import { appOf, appPath, audit } from './naming.ts';
+import { openSse, Pulse, type Sse } from './sse.ts';
+
+async function deploymentOf(call: Call<unknown>, app: AppRow): Promise<DeploymentRow> {
+  const id = call.params['deployment'] ?? '';
+  const row = await call.control.store.db
+    .selectFrom('deployments')
+    .selectAll()
+    .where('id', '=', id)
+    .where('app_id', '=', app.id)
+    .executeTakeFirst();
+  if (row) return row;
+  throw new PaasError('not_found', `${app.name} has no deployment ${id}.`);
+}
+
+export const deploymentEndpoints: Endpoint[] = [
+  endpoint({
+    ...{
+      method: 'GET',
+      path: `${appPath}/deployments/:deployment`,
+      summary: 'A deployment',
+      role: 'viewer',
+      response: api.deployment,
+    },
+    handle: async (call) => presentDeployment(call.control, await deploymentOf(call, await appOf(call))),
+  }),
+  endpoint({
+    ...{
+      method: 'GET',
+      path: `${appPath}/deployments/:deployment/stream`,
+      summary: 'Its progress as server-sent events',
+      role: 'viewer',
+    },
+    handle: streamDeployment,
+  }),
+  endpoint({
+    ...{
+      method: 'GET',
+      path: `${appPath}/rollout`,
+      summary: 'The newest rollout',
+      role: 'viewer',
+      response: api.rolloutResponse,
+    },
+    handle: async (call) => {
+      const app = await appOf(call);
+      const row = await newestRollout(call.control, app.id);
+      return { rollout: row ? await rolloutView(call.control, app, row) : null };
+    },
+  }),
+  ...(['pause', 'continue', 'cancel'] as const).map((verb) =>
+    endpoint({
+      ...{
+        method: 'POST',
+        path: `${appPath}/rollout/${verb}`,
+        summary: `${verb} the rollout`,
+        role: 'developer',
+        response: api.rolloutResponse,
+      },
+      handle: (call) => steer(call, verb),
+    }),
+  ),
+];
+
+function newestRollout(control: Control, appId: string): Promise<RolloutRow | undefined> {
+  return control.store.db
+    .selectFrom('rollouts')
+    .selectAll()
+    .where('app_id', '=', appId)
+    .orderBy('created_at', 'desc')
+    .orderBy('id', 'desc')
+    .limit(1)
+    .executeTakeFirst();
+}
+
+async function rolloutView(control: Control, app: AppRow, row: RolloutRow): Promise<api.RolloutView> {
+  const { input } = await inputOf(control, app, row);
+  const processes: api.RolloutView['processes'] = {};
+  for (const [type, target] of Object.entries(input.newTargets)) {
+    const all = input.instances.filter((instance) => instance.processType === type);
+    const fresh = all.filter((instance) => sameBatch(instance, input.to));
+    processes[type] = {
+      target,
+      newHealthy: fresh.filter((instance) => instance.state === 'healthy' && instance.ready).length,
+      newTotal: fresh.length,
+      oldTotal: all.length - fresh.length,
+    };
+  }
+  return {
+    ...{ id: row.id, strategy: row.strategy as api.RolloutView['strategy'], maxInFlight: row.max_in_flight },
+    state: (row.state === 'failing' ? 'cancelling' : row.state) as api.RolloutView['state'],
+    ...{
+      from: row.from_release,
+      to: row.to_release,
+      startedAt: new Date(row.created_at).toISOString(),
+      waitsFor: row.waits_for,
+    },
+    processes,
+  };
+}
+
+async function steer(call: Call<unknown>, verb: 'pause' | 'continue' | 'cancel'): Promise<unknown> {
+  const { control } = call;
+  const app = await appOf(call);
+  const target = { pause: 'paused', continue: 'running', cancel: 'cancelling' }[verb];
+  await call.commit(async (trx) => {
+    const row = await trx
+      .selectFrom('rollouts')
+      .selectAll()
+      .where('app_id', '=', app.id)
+      .where('finished_at', 'is', null)
+      .executeTakeFirst();
+    if (row) {
+      const allowed = row.state === 'running' || row.state === 'paused' || row.state === target;
+      if (!allowed)
+        throw new PaasError('conflict', `The rollout is ${row.state}.`, { hint: 'See `paas rollout status`.' });
+      await trx.updateTable('rollouts').set({ state: target }).where('id', '=', row.id).execute();
+      return { rollout: null };
+    }
+    const deployment = await trx
+      .selectFrom('deployments')
+      .selectAll()
+      .where('app_id', '=', app.id)
+      .where('state', 'in', unfinished)
+      .where('id', '=', app.active_deployment ?? '')
+      .executeTakeFirst();
+    if (!deployment || verb !== 'cancel') {
+      throw new PaasError('conflict', `Nothing of ${app.name} is being rolled out.`, {
+        hint: `See \`paas releases -a ${app.name}\`.`,
+      });
+    }
+    await finish(trx, deployment, { state: 'cancelled' });
+    return { rollout: null };
+  });
+  const deployment = await control.store.db
+    .selectFrom('deployments')
+    .selectAll()
+    .where('id', '=', app.active_deployment ?? '')
+    .executeTakeFirst();
+  if (verb === 'cancel' && deployment?.build_id != null) await control.builds.cancel(deployment.build_id);
+  await audit(call, `rollout.${verb}`, app, `rollout: ${verb}`, deployment ? { deployment: deployment.id } : {});
+  control.wake.app(app.id);
+  const row = await newestRollout(control, app.id);
+  return { rollout: row ? await rolloutView(control, app, row) : null };
+}
+
+/** Events of the deployment, output of its build, and at the end the deployment itself. */
+async function streamDeployment(call: Call<unknown>): Promise<void> {
+  const { control } = call;
+  const app = await appOf(call);
+  const { id } = await deploymentOf(call, app);
+  const sse = openSse(call);
+  const pulse = new Pulse();
+  const unlisten = control.events.listen((event) => {
+    if (event.appId === app.id) pulse.beat();
+  });
+  const output = new AbortController();
+  let following: Promise<void> | null = null;
+  let sent = Number(call.request.headers['last-event-id'] ?? '0') || 0;
+  try {
+    for (;;) {
+      const row = await control.store.db.selectFrom('deployments').selectAll().where('id', '=', id).executeTakeFirst();
+      for (const event of await control.events.list({ deploymentId: id, afterSeq: sent, limit: 1000 })) {
+        sent = event.seq;
+        const { ts, kind, message, details } = event;
+        sse.send('progress', { ts, kind, message, details }, String(sent));
+      }
+      if (row?.build_id != null) following ??= sendOutput(control, app.id, row.build_id, output.signal, sse);
+      if (!row || sse.closed.aborted) break;
+      if (row.finished_at !== null) {
+        sse.send('end', await presentDeployment(control, row));
+        break;
+      }
+      // Events tell of nearly everything at once; the interval is for what changes without one.
+      await pulse.wait(500, sse.closed);
+    }
+  } finally {
+    unlisten();
+    output.abort();
+    await following;
+    sse.end();
+  }
+}
+
+async function sendOutput(
+  control: Control,
+  appId: string,
+  build: string,
+  signal: AbortSignal,
+  sse: Sse,
+): Promise<void> {
+  for await (const { entries } of control.logs.follow({ appId, instance: build }, signal)) {
+    for (const entry of entries) {
+      if ('line' in entry)
+        sse.send('progress', { ts: entry.ts, kind: 'output', message: entry.line, details: { stream: entry.stream } });
+    }
+  }
+}

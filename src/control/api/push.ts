@@ -1,0 +1,104 @@
+/** Handlers of a push: plan it, refuse it early, or record it as a deployment. */
+import { PaasError } from '../../shared/errors.ts';
+import { dnsLabel } from '../../shared/ids.ts';
+import type { Control } from '../context.ts';
+import { findApp, insertApp, requireApp, type AppName } from '../deploy/apps.ts';
+import { activate, insertDeployment, presentDeployment } from '../deploy/deployments.ts';
+import { comparePush, describePush, type Push } from '../deploy/push.ts';
+import { buildHostFacts, planSource } from '../deploy/source.ts';
+import { requestPlace } from '../reconcile/advance.ts';
+import type { AppRow } from '../store/schema.ts';
+import type { Call } from './define.ts';
+import { audit, nameOf, refuseDestroying } from './naming.ts';
+
+export async function plan(control: Control, name: AppName, body: Push) {
+  const app = await findApp(control.store.db, name);
+  const facts = await buildHostFacts(control);
+  if (!facts) return describePush(name, app, body, null, null);
+  const source = await planSource(control, name.project, body.source.tree, body.spec, facts);
+  return describePush(name, app, body, source, await comparePush(control, name, app, body, source));
+}
+
+export async function push(call: Call<Push>): Promise<unknown> {
+  const { control, body } = call;
+  const name = nameOf(call.params);
+  for (const part of [name.project, name.environment, name.name]) {
+    if (!dnsLabel.test(part))
+      throw new PaasError('usage', `\`${part}\` is no name: use a-z, 0-9 and -, at most 63 characters.`);
+  }
+  if (body.strategy === 'canary' || body.spec.rollout?.strategy === 'canary') {
+    throw new PaasError('unsupported', 'This platform has no canary rollouts.', {
+      hint: 'Use `--strategy rolling` or `recreate`.',
+    });
+  }
+  await control.blobs.assertComplete(body.source.tree);
+  const known = await findApp(control.store.db, name);
+  if (known) refuseDestroying(known);
+  const facts = await buildHostFacts(control);
+  // Refused before anything is recorded, where it can be known now.
+  const source = facts ? await planSource(control, name.project, body.source.tree, body.spec, facts) : null;
+  const outcome = source ? await comparePush(control, name, known, body, source) : null;
+  const same =
+    outcome !== null &&
+    !outcome.releaseDiffers &&
+    !outcome.formationDiffers &&
+    outcome.routes.add.length + outcome.routes.remove.length === 0;
+  if (known && same && known.active_deployment === null && known.state === 'active') return unchanged(call, known);
+  const made = await call.commit(async (trx) => {
+    const app = (await findApp(trx, name)) ?? (await insertApp(trx, name));
+    const busy = app.active_deployment !== null && body.concurrent === 'wait';
+    const request = control.sealer.seal(JSON.stringify(body), requestPlace(app.id));
+    const row = await insertDeployment(trx, app.id, {
+      kind: 'push',
+      actor: call.principal.name,
+      state: busy ? 'queued' : 'building',
+      request,
+    });
+    if (!busy) await activate(trx, app, row.id);
+    return presentDeployment(control, row, trx);
+  });
+  const app = await requireApp(control.store.db, name);
+  await cancelOldBuilds(control, app.id);
+  await audit(call, 'app.push', app, `pushed ${body.message || body.source.tree.slice(0, 12)}`, {
+    deployment: made.id,
+  });
+  control.wake.app(app.id);
+  return made;
+}
+
+/** Nothing differs: an answer without a deployment. */
+async function unchanged(call: Call<Push>, app: AppRow): Promise<unknown> {
+  const row = {
+    id: '',
+    app_id: app.id,
+    kind: 'push',
+    state: 'succeeded',
+    actor: '',
+    request: '',
+    release: app.release,
+  };
+  const rest = {
+    build_id: null,
+    build: null,
+    rollout_id: null,
+    changed: 0,
+    error: null,
+    created_at: Date.now(),
+    finished_at: Date.now(),
+  };
+  await call.control.store.db.updateTable('apps').set({ state: 'active' }).where('id', '=', app.id).execute();
+  return presentDeployment(call.control, { ...row, ...rest });
+}
+
+/** Builds of deployments that were superseded are of no use any more. */
+async function cancelOldBuilds(control: Control, appId: string): Promise<void> {
+  const rows = await control.store.db
+    .selectFrom('deployments')
+    .innerJoin('builds', 'builds.id', 'deployments.build_id')
+    .select('builds.id')
+    .where('deployments.app_id', '=', appId)
+    .where('deployments.state', 'in', ['superseded', 'cancelled'])
+    .where('builds.state', 'in', ['queued', 'running'])
+    .execute();
+  for (const { id } of rows) await control.builds.cancel(id);
+}

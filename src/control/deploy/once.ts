@@ -1,0 +1,77 @@
+/** Instances that run once: release commands, tasks, cron runs and detached `paas run`. */
+import { chooseHost, freeRoom } from '../../engines/agents/placement.ts';
+import type { ProcessKind } from '../../shared/contracts/app-spec.ts';
+import type { Control } from '../context.ts';
+import { insertInstance, raiseGenerations, SqlInstances } from '../store/instances.ts';
+import type { InstanceRow } from '../store/schema.ts';
+
+export interface OneOff {
+  release: number;
+  epoch: number;
+  processType: string;
+  kind: ProcessKind;
+  command: string;
+  memoryMb: number;
+  /** Makes it unique: the same tag never starts a second one. Kept in `restart_token`. */
+  tag: string;
+}
+
+/** The one-off with this tag: begun now if there is none, else as it stands. Placed as soon as a host has room. */
+export async function runOnce(control: Control, appId: string, once: OneOff): Promise<InstanceRow> {
+  const { store, wake } = control;
+  const present = await findOnce(control, appId, once.tag);
+  if (present) {
+    if (present.host_id === null && present.ended_at === null) await placeOnce(control, present);
+    return present;
+  }
+  await store.transaction(async (trx) => {
+    const last = await trx
+      .selectFrom('instances')
+      .select('ordinal')
+      .where('app_id', '=', appId)
+      .where('process_type', '=', once.processType)
+      .orderBy('ordinal', 'desc')
+      .limit(1)
+      .executeTakeFirst();
+    const workload = { ...once, count: 1, cpu: null };
+    const id = await insertInstance(
+      trx,
+      appId,
+      { workload, ordinal: (last?.ordinal ?? 0) + 1, hostId: null },
+      { command: once.command },
+    );
+    await trx.updateTable('instances').set({ restart_token: once.tag }).where('id', '=', id).execute();
+  });
+  const made = await findOnce(control, appId, once.tag);
+  if (!made) throw new Error(`the one-off ${once.tag} vanished`);
+  await placeOnce(control, made);
+  wake.hosts();
+  return made;
+}
+
+export async function findOnce(control: Control, appId: string, tag: string): Promise<InstanceRow | undefined> {
+  return control.store.db
+    .selectFrom('instances')
+    .selectAll()
+    .where('app_id', '=', appId)
+    .where('restart_token', '=', tag)
+    .executeTakeFirst();
+}
+
+/** Places a waiting one-off where there is room; without room it stays, and the next look tries again. */
+export async function placeOnce(control: Control, row: InstanceRow): Promise<boolean> {
+  const { hosts, instances } = await new SqlInstances(control.store, { changed: () => undefined }).snapshot();
+  const host = chooseHost(freeRoom(hosts, instances), new Map(), row.memory_mb);
+  if (host === null) return false;
+  await control.store.transaction(async (trx) => {
+    await trx
+      .updateTable('instances')
+      .set({ host_id: host, message: null })
+      .where('id', '=', row.id)
+      .where('host_id', 'is', null)
+      .execute();
+    await raiseGenerations(trx, [host]);
+  });
+  control.assign(host);
+  return true;
+}

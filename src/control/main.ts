@@ -1,0 +1,188 @@
+/** paas-server: the composition root of the control plane. */
+import { chmodSync, mkdirSync, readFileSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { AgentsEngine } from '../engines/agents/engine.ts';
+import { asPaasError, errorTable } from '../shared/errors.ts';
+import { writeDurably } from '../shared/files.ts';
+import { newId } from '../shared/ids.ts';
+import { acquireLock } from '../shared/lock-file.ts';
+import { processIdentity } from '../shared/processes.ts';
+import { version } from '../shared/version.ts';
+import { createStacks } from '../stacks/registry.ts';
+import { createHandlers } from './agents/handlers.ts';
+import { Hub } from './agents/hub.ts';
+import { agentEndpoints } from './api/agents.ts';
+import { appEndpoints } from './api/apps.ts';
+import { configEndpoints } from './api/config.ts';
+import { deploymentEndpoints } from './api/deployments.ts';
+import { hostEndpoints } from './api/hosts.ts';
+import { StoredKeys } from './api/keys.ts';
+import { logEndpoints } from './api/logs.ts';
+import { platformEndpoints } from './api/platform.ts';
+import { createApi } from './api/server.ts';
+import { sessionEndpoints } from './api/sessions.ts';
+import { openPackStore } from './blobs/packs.ts';
+import { Builds } from './builds/builds.ts';
+import { Clouds } from './clouds.ts';
+import { databasePath, readConfig, settingsOf, type ServerConfig } from './config.ts';
+import type { Control } from './context.ts';
+import { placeOnce } from './deploy/once.ts';
+import { Events } from './events/events.ts';
+import { createLogger, type Logger } from './logger.ts';
+import { openSegmentLogStore } from './logs/segments.ts';
+import { HostReconciler } from './reconcile/hosts.ts';
+import { Loops } from './reconcile/loops.ts';
+import { diskWarnings } from './reconcile/maintenance.ts';
+import { Routing } from './reconcile/routing.ts';
+import { loadSealer } from './secrets.ts';
+import { Sessions } from './sessions/sessions.ts';
+import { recoverIdempotent } from './store/idempotency.ts';
+import { SqlInstances } from './store/instances.ts';
+import { StoredNonces } from './store/nonces.ts';
+import { openStore, type Store } from './store/open.ts';
+import { acceptUpgrades } from './upgrade.ts';
+
+/** Runs until SIGTERM or SIGINT; resolves with the exit status. Logs JSON lines to standard error. */
+export async function main(argv: string[], _env: NodeJS.ProcessEnv): Promise<number> {
+  const logger = createLogger((line) => process.stderr.write(line));
+  try {
+    const { values } = parseArgs({ args: argv, options: { config: { type: 'string' }, version: { type: 'boolean' } } });
+    if (values.version === true) {
+      process.stdout.write(`${version}\n`);
+      return 0;
+    }
+    if (values.config === undefined) {
+      logger.error('usage: paas-server --config FILE');
+      return errorTable.usage.exit;
+    }
+    const server = await startServer(readConfig(values.config), logger);
+    await new Promise<void>((resolve) => {
+      process.once('SIGTERM', () => resolve());
+      process.once('SIGINT', () => resolve());
+    });
+    logger.info('stopping');
+    await server.stop();
+    return 0;
+  } catch (thrown) {
+    const error = asPaasError(thrown);
+    logger.error(error.message, thrown, { code: error.code, hint: error.hint });
+    return error.exit;
+  }
+}
+
+export interface RunningServer {
+  url: string;
+  stop(): Promise<void>;
+}
+
+/** Starts a control plane on its data directory, which only one process may have open. */
+export async function startServer(config: ServerConfig, logger: Logger): Promise<RunningServer> {
+  const settings = settingsOf(config);
+  const { dataDir } = settings;
+  mkdirSync(dataDir, { recursive: true, mode: 0o700 });
+  chmodSync(dataDir, 0o700);
+  const lock = acquireLock(join(dataDir, 'server.lock'), `the data directory ${dataDir} of the control plane`);
+  const store = await openStore(databasePath(settings));
+  const facts = await identify(store);
+  const sealer = loadSealer(join(dataDir, 'master.key'), facts.fresh);
+  const nonces = new StoredNonces(store);
+  const keys = new StoredKeys(store, sealer);
+  await recoverIdempotent(store);
+  await keys.put({ ...config.adminKey, principal: 'key:local-admin', role: 'owner' });
+  const events = new Events(store);
+  const blobs = await openPackStore(join(dataDir, 'blobs'));
+  const logs = await openSegmentLogStore({ root: join(dataDir, 'logs'), notice: (message) => logger.warn(message) });
+  const hub = new Hub(logger);
+  const clouds = new Clouds(store, sealer, facts.platform);
+  const loops = new Loops(() => control, nonces);
+  const instances = new SqlInstances(store, {
+    changed: (hosts, waiting) => {
+      for (const host of hosts) loops.assign(host);
+      if (waiting) loops.wake.hosts();
+      loops.wake.routes();
+    },
+  });
+  let url = settings.publicUrl ?? '';
+  const control: Control = {
+    ...{ settings, serverId: facts.server, startedAt: Date.now(), url: () => url, store, events, sealer, blobs, logs },
+    ...{ hub, clouds, logger, wake: loops.wake, usage: new Map() },
+    engine: new AgentsEngine(instances),
+    routing: new Routing(store, hub, settings.timing.drain),
+    builds: new Builds(() => control),
+    stacks: createStacks((name) => readFile(join(settings.assets, name), 'utf8')),
+    sessions: new Sessions(hub, logger),
+    get hosts() {
+      return hosts;
+    },
+    placeOnce: (row) => placeOnce(control, row),
+    diskWarnings: () => diskWarnings(dataDir),
+    assign: (host) => loops.assign(host),
+    say: (app, instance, text) => {
+      logs
+        .appendPlatformLine(app, { instance, text })
+        .catch((error: unknown) => logger.error('a platform line was lost', error, { app }));
+    },
+  };
+  const hosts = new HostReconciler(control);
+  hub.handle(createHandlers(control));
+  await seed(control, config);
+  const tls = settings.tls ? { cert: readFileSync(settings.tls.cert), key: readFileSync(settings.tls.key) } : null;
+  const deps = { control, keys, nonces, tls };
+  const endpoints = [
+    ...[platformEndpoints, appEndpoints, configEndpoints, deploymentEndpoints, logEndpoints, sessionEndpoints],
+    ...[hostEndpoints, agentEndpoints(keys)],
+  ].flat();
+  const api = createApi({ ...deps, endpoints });
+  acceptUpgrades(api.server, control, deps);
+  await api.listen(settings.listen);
+  const { port } = api.server.address() as AddressInfo;
+  if (url === '') url = `${tls ? 'https' : 'http'}://${settings.listen.host}:${port}`;
+  await loops.start();
+  const identity = processIdentity(process.pid);
+  writeDurably(join(dataDir, 'endpoint.json'), JSON.stringify({ url, version, ...identity }));
+  logger.info('ready', { url, version });
+  return {
+    url,
+    stop: async () => {
+      await loops.stop();
+      await hub.close();
+      await api.close();
+      await logs.close();
+      await blobs.close();
+      await store.close();
+      lock.release();
+    },
+  };
+}
+
+/** Identities kept with the data: of the platform (marks its hosts at clouds) and of this server (holds leases). */
+async function identify(store: Store): Promise<{ platform: string; server: string; fresh: boolean }> {
+  const read = (key: string) => store.db.selectFrom('meta').select('value').where('key', '=', key).executeTakeFirst();
+  const present = await read('platform-id');
+  const server = await read('server-id');
+  const values = { platform: present?.value ?? newId('plt'), server: server?.value ?? newId('srv') };
+  await store.db
+    .insertInto('meta')
+    .values([
+      { key: 'platform-id', value: values.platform },
+      { key: 'server-id', value: values.server },
+    ])
+    .onConflict((conflict) => conflict.doNothing())
+    .execute();
+  return { ...values, fresh: present === undefined };
+}
+
+/** The cloud of the configuration and the one cluster on it. */
+async function seed(control: Control, config: ServerConfig): Promise<void> {
+  const { cloud } = config;
+  if (!cloud) return;
+  await control.clouds.put(cloud.name, cloud.driver, cloud.config);
+  await control.store.db
+    .insertInto('clusters')
+    .values({ name: 'main', cloud: cloud.name, engine: 'agents', settings: '{}', created_at: Date.now() })
+    .onConflict((conflict) => conflict.doNothing())
+    .execute();
+}

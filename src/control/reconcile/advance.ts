@@ -1,0 +1,238 @@
+/** The steps of a deployment before its rollout: build, release, release command. */
+import { newId } from '../../shared/ids.ts';
+import { PaasError, fromErrorBody } from '../../shared/errors.ts';
+import { pushRequest } from '../../shared/contracts/api.ts';
+import type { Control } from '../context.ts';
+import { finish } from '../deploy/deployments.ts';
+import { comparePush, type Push } from '../deploy/push.ts';
+import { beginRollout, ensureImage, insertRelease, putConfig } from '../deploy/release.ts';
+import { buildHostFacts, planSource } from '../deploy/source.ts';
+import type { ReleaseProcesses } from '../deploy/types.ts';
+import { runOnce, type OneOff } from '../deploy/once.ts';
+import type { AppRow, DeploymentRow } from '../store/schema.ts';
+import { defaultMemoryMb } from '../../shared/contracts/app-spec.ts';
+import { lastLines } from './evidence.ts';
+
+export const requestPlace = (deploymentId: string): string => `deployments/${deploymentId}`;
+
+export function pushOf(
+  control: Pick<Control, 'sealer'>,
+  deployment: Pick<DeploymentRow, 'request' | 'app_id' | 'kind'>,
+): Push {
+  return pushRequest.parse(JSON.parse(control.sealer.open(deployment.request, requestPlace(deployment.app_id))));
+}
+
+/** building: plan, build where something must be built, then make the release. */
+export async function advanceBuilding(control: Control, app: AppRow, deployment: DeploymentRow): Promise<void> {
+  const push = pushOf(control, deployment);
+  const facts = await buildHostFacts(control);
+  if (!facts) {
+    // The first host decides what can be built: see hosts.ts, which counts deployments that wait for one.
+    control.wake.hosts();
+    return;
+  }
+  const source = await planSource(control, app.project, push.source.tree, push.spec, facts);
+  if (source.tree === null) {
+    const built = await awaitBuild(control, app, deployment, push, source);
+    if (!built) return;
+    source.tree = built;
+  }
+  const info = JSON.stringify(await buildInfo(control, deployment, source.stack, source.cached));
+  const outcome = await comparePush(control, app, app, push, source);
+  const tree = source.tree;
+  await control.blobs.assertComplete(tree);
+  await control.store.transaction(async (trx) => {
+    const current = await trx
+      .selectFrom('deployments')
+      .select('state')
+      .where('id', '=', deployment.id)
+      .executeTakeFirst();
+    if (current?.state !== 'building') return;
+    await trx.updateTable('deployments').set({ build: info }).where('id', '=', deployment.id).execute();
+    const version = await putConfig(trx, control, app, outcome.configBefore, outcome.config, deployment.actor);
+    if (!outcome.releaseDiffers) {
+      await trx
+        .updateTable('apps')
+        .set({
+          formation: JSON.stringify(outcome.formation),
+          manifest: JSON.stringify(outcome.manifest),
+          state: 'active',
+        })
+        .where('id', '=', app.id)
+        .execute();
+      await trx.updateTable('deployments').set({ release: app.release }).where('id', '=', deployment.id).execute();
+      await finish(trx, deployment, { state: 'succeeded', changed: outcome.formationDiffers });
+      return;
+    }
+    const image = await ensureImage(trx, app.project, {
+      tree,
+      base: source.base,
+      stack: source.stack,
+      env: source.plan.env,
+    });
+    const release = await insertRelease(trx, app.id, {
+      imageId: image.id,
+      configVersion: version,
+      processes: outcome.processes,
+      description: describe(push),
+      actor: deployment.actor,
+    });
+    if (push.spec.release !== undefined) {
+      await trx
+        .updateTable('deployments')
+        .set({ state: 'releasing', release: release.version })
+        .where('id', '=', deployment.id)
+        .execute();
+      return;
+    }
+    await beginRollout(trx, control, app, {
+      ...{
+        deploymentId: deployment.id,
+        to: { release: release.version, epoch: app.epoch },
+        formation: outcome.formation,
+      },
+      ...{ strategy: push.strategy ?? push.spec.rollout?.strategy ?? 'rolling' },
+      ...{ maxInFlight: push.maxInFlight ?? push.spec.rollout?.maxInFlight, manifest: outcome.manifest },
+      ...{ routesAdd: outcome.routes.add, routesRemove: outcome.routes.remove, processes: outcome.processes },
+      configBefore: app.config_version,
+    });
+  });
+  control.wake.routes();
+  control.wake.app(app.id);
+}
+
+async function awaitBuild(
+  control: Control,
+  app: AppRow,
+  deployment: DeploymentRow,
+  push: Push,
+  source: Awaited<ReturnType<typeof planSource>>,
+): Promise<string | null> {
+  const app_ = { id: app.id, name: app.name };
+  if (deployment.build_id === null) {
+    const id = newId('bld');
+    await control.store.transaction(async (trx) => {
+      await control.builds.queue(trx, id, app, push.source.tree, source);
+      await trx.updateTable('deployments').set({ build_id: id }).where('id', '=', deployment.id).execute();
+    });
+    for (const warning of source.plan.warnings) {
+      await control.events.record({
+        kind: 'build.warning',
+        actor: 'platform',
+        app: app_,
+        deployment: deployment.id,
+        message: warning,
+      });
+    }
+    const names = source.plan.commands.map((command) => command.name).join(', ');
+    const message = `building with the ${source.stack} stack: ${names}`;
+    await control.events.record({
+      kind: 'build.started',
+      actor: 'platform',
+      app: app_,
+      deployment: deployment.id,
+      message,
+      details: { build: id },
+    });
+    await control.builds.dispatch();
+    return null;
+  }
+  const build = await control.store.db
+    .selectFrom('builds')
+    .selectAll()
+    .where('id', '=', deployment.build_id)
+    .executeTakeFirstOrThrow();
+  if (build.state === 'queued') await control.builds.dispatch();
+  if (build.state === 'failed') {
+    const error = fromErrorBody(
+      JSON.parse(build.error ?? '{"code":"build_failed","message":"The build failed."}') as {
+        code: string;
+        message: string;
+      },
+    );
+    const lines = await lastLines(control, app.id, { instance: build.id, n: 20 });
+    throw new PaasError(error.code === 'internal' ? 'build_failed' : error.code, error.message, {
+      hint: error.hint,
+      details: { ...error.details, build: build.id, lastLines: lines },
+    });
+  }
+  return build.state === 'succeeded' ? build.tree : null;
+}
+
+async function buildInfo(control: Control, deployment: DeploymentRow, stack: string, cached: boolean) {
+  if (deployment.build_id === null) return { stack, cached, durationMs: 0 };
+  const build = await control.store.db
+    .selectFrom('builds')
+    .selectAll()
+    .where('id', '=', deployment.build_id)
+    .executeTakeFirstOrThrow();
+  return { stack, cached: false, durationMs: (build.finished_at ?? Date.now()) - build.created_at };
+}
+
+function describe(push: Push): string {
+  if (push.message !== '') return push.message;
+  const { kind, ref, commit } = push.source.provenance;
+  const short = typeof commit === 'string' ? commit.slice(0, 10) : '';
+  if (short !== '') return `push of ${typeof ref === 'string' && ref !== '' ? `${ref} ` : ''}${short}`;
+  return `push${typeof kind === 'string' ? ` of a ${kind}` : ''}`;
+}
+
+/** releasing: the release command runs once, with the new image and config; its failure stops everything. */
+export async function advanceReleasing(control: Control, app: AppRow, deployment: DeploymentRow): Promise<void> {
+  const push = pushOf(control, deployment);
+  const version = deployment.release;
+  if (version === null || push.spec.release === undefined)
+    throw new PaasError('internal', 'A release command without a release.');
+  const once: OneOff = {
+    ...{ release: version, epoch: app.epoch, processType: 'release', kind: 'task', command: push.spec.release },
+    ...{ memoryMb: defaultMemoryMb, tag: deployment.id },
+  };
+  const row = await runOnce(control, app.id, once);
+  if (row.ended_at === null) return;
+  const exit = row.exit === null ? null : (JSON.parse(row.exit) as { code: number | null; reason: string });
+  if (exit?.code !== 0) {
+    const lines = await lastLines(control, app.id, { instance: row.id, n: 20 });
+    const how = row.state === 'lost' ? 'was lost with its host' : `ended with status ${exit?.code ?? 'unknown'}`;
+    throw new PaasError('release_failed', `The release command \`${push.spec.release}\` ${how}.`, {
+      hint: `Read all of it: \`paas logs -a ${app.name} --instance release.${row.ordinal}\`. The old release still serves.`,
+      details: { lastLines: lines },
+    });
+  }
+  const facts = await buildHostFacts(control);
+  if (!facts) return;
+  const release = await control.store.db
+    .selectFrom('releases')
+    .selectAll()
+    .where('app_id', '=', app.id)
+    .where('version', '=', version)
+    .executeTakeFirstOrThrow();
+  const image = await control.store.db
+    .selectFrom('images')
+    .selectAll()
+    .where('id', '=', release.image_id)
+    .executeTakeFirstOrThrow();
+  const source = await planSource(control, app.project, push.source.tree, push.spec, facts);
+  const outcome = await comparePush(control, app, app, push, { ...source, tree: image.tree });
+  const processes = JSON.parse(release.processes) as ReleaseProcesses;
+  await control.store.transaction(async (trx) => {
+    const current = await trx
+      .selectFrom('deployments')
+      .select('state')
+      .where('id', '=', deployment.id)
+      .executeTakeFirst();
+    if (current?.state !== 'releasing') return;
+    await beginRollout(trx, control, app, {
+      ...{
+        deploymentId: deployment.id,
+        to: { release: version, epoch: app.epoch },
+        formation: outcome.formation,
+        processes,
+      },
+      ...{ strategy: push.strategy ?? push.spec.rollout?.strategy ?? 'rolling' },
+      ...{ maxInFlight: push.maxInFlight ?? push.spec.rollout?.maxInFlight, manifest: outcome.manifest },
+      ...{ routesAdd: outcome.routes.add, routesRemove: outcome.routes.remove, configBefore: app.config_version },
+    });
+  });
+  control.wake.routes();
+  control.wake.app(app.id);
+}

@@ -1,0 +1,137 @@
+/**
+ * One look at one app: moves its deployment by one step where it can move, and tells the engine what shall run.
+ *
+ *   queued ─► building ─► (release made) ─► releasing ─► rolling ─► succeeded
+ *                 └───────────┴──────────────┴─ failed, cancelled, superseded
+ *
+ * Every step is recorded before the next begins and may be repeated: a server that is killed anywhere goes on from
+ * what is recorded.
+ */
+import type { Workload } from '../../engines/port.ts';
+import { asPaasError } from '../../shared/errors.ts';
+import type { Control } from '../context.ts';
+import { formationOf } from '../deploy/apps.ts';
+import { activate, finish, rollsOut, unfinished } from '../deploy/deployments.ts';
+import { keptRunning } from '../deploy/diff.ts';
+import type { ReleaseProcesses } from '../deploy/types.ts';
+import type { AppRow, DeploymentRow } from '../store/schema.ts';
+import { advanceBuilding, advanceReleasing } from './advance.ts';
+import { advanceRollout } from './rollouts.ts';
+import { judgeConvergence } from './convergence.ts';
+import { finishDestroy } from './destroy.ts';
+
+export class AppReconciler {
+  readonly #control: Control;
+
+  constructor(control: Control) {
+    this.#control = control;
+  }
+
+  async reconcile(appId: string): Promise<void> {
+    const { db } = this.#control.store;
+    const app = await db.selectFrom('apps').selectAll().where('id', '=', appId).executeTakeFirst();
+    if (!app) return;
+    if (app.state === 'destroying') {
+      await this.#control.engine.apply(appId, []);
+      await finishDestroy(this.#control, app);
+      return;
+    }
+    const open = await db
+      .selectFrom('deployments')
+      .selectAll()
+      .where('app_id', '=', appId)
+      .where('state', 'in', unfinished)
+      .orderBy('created_at')
+      .orderBy('id')
+      .execute();
+    const active = open.find((deployment) => deployment.id === app.active_deployment);
+    const next = open.find((deployment) => deployment.state === 'queued');
+    if (!active && next) {
+      await this.#activateQueued(app, next);
+      this.#control.wake.app(appId);
+      return;
+    }
+    if (active) await this.#advance(app, active);
+    if (active?.state !== 'rolling') await this.#steady(app.id);
+    await judgeConvergence(
+      this.#control,
+      appId,
+      open.filter((deployment) => !rollsOut(deployment.kind)),
+    );
+  }
+
+  async #activateQueued(app: AppRow, deployment: DeploymentRow): Promise<void> {
+    await this.#control.store.transaction(async (trx) => {
+      await trx
+        .updateTable('deployments')
+        .set({ state: 'building' })
+        .where('id', '=', deployment.id)
+        .where('state', '=', 'queued')
+        .execute();
+      await activate(trx, app, deployment.id);
+    });
+  }
+
+  async #advance(app: AppRow, deployment: DeploymentRow): Promise<void> {
+    try {
+      if (deployment.state === 'building') await advanceBuilding(this.#control, app, deployment);
+      else if (deployment.state === 'releasing') await advanceReleasing(this.#control, app, deployment);
+      else if (deployment.state === 'rolling') await advanceRollout(this.#control, app, deployment);
+    } catch (thrown) {
+      const error = asPaasError(thrown);
+      if (error.retryable) throw error;
+      if (error.code === 'internal')
+        this.#control.logger.error('a deployment failed by a bug', thrown, { deployment: deployment.id });
+      await failDeployment(this.#control, app, deployment, error);
+    }
+  }
+
+  /** Outside a rollout: the release in force, in the numbers of the formation. */
+  async #steady(appId: string): Promise<void> {
+    const { db } = this.#control.store;
+    const app = await db.selectFrom('apps').selectAll().where('id', '=', appId).executeTakeFirst();
+    if (!app) return;
+    if (app.state === 'stopped' || app.release === null) return this.#control.engine.apply(appId, []);
+    const release = await db
+      .selectFrom('releases')
+      .select('processes')
+      .where('app_id', '=', appId)
+      .where('version', '=', app.release)
+      .executeTakeFirstOrThrow();
+    const processes = JSON.parse(release.processes) as ReleaseProcesses;
+    const formation = formationOf(app);
+    const workloads: Workload[] = [];
+    for (const [processType, { kind }] of Object.entries(processes)) {
+      const wanted = formation[processType];
+      if (!wanted || !keptRunning(kind)) continue;
+      const { instances: count, memoryMb, cpu } = wanted;
+      workloads.push({ release: app.release, epoch: app.epoch, processType, kind, count, memoryMb, cpu });
+    }
+    await this.#control.engine.apply(appId, workloads);
+  }
+}
+
+/** Ends a deployment with an error that people can act on; the release in force goes on. */
+export async function failDeployment(
+  control: Control,
+  app: AppRow,
+  deployment: DeploymentRow,
+  error: ReturnType<typeof asPaasError>,
+): Promise<void> {
+  await control.store.transaction(async (trx) => {
+    await finish(trx, deployment, { state: 'failed', error });
+    if (deployment.release !== null && deployment.release !== app.release) {
+      await trx
+        .updateTable('releases')
+        .set({ state: 'failed' })
+        .where('app_id', '=', app.id)
+        .where('version', '=', deployment.release)
+        .execute();
+    }
+  });
+  await control.events.record({
+    ...{ kind: 'deployment.failed', actor: 'platform', app: { id: app.id, name: app.name }, deployment: deployment.id },
+    ...{ message: `${deployment.kind} failed: ${error.message}`, details: { code: error.code, hint: error.hint } },
+  });
+  control.wake.app(app.id);
+}

@@ -1,0 +1,78 @@
+/** Deployments that only wait (scale, start, stop): are they there yet? */
+import { PaasError } from '../../shared/errors.ts';
+import type { Control } from '../context.ts';
+import { formationOf } from '../deploy/apps.ts';
+import { finish } from '../deploy/deployments.ts';
+import { keptRunning } from '../deploy/diff.ts';
+import { failureOf } from '../rollout/machine.ts';
+import type { DeploymentRow } from '../store/schema.ts';
+import { capacityProblem } from './capacity.ts';
+import { lastLines } from './evidence.ts';
+
+export async function judgeConvergence(
+  control: Control,
+  appId: string,
+  waiting: readonly DeploymentRow[],
+): Promise<void> {
+  if (waiting.length === 0) return;
+  const app = await control.store.db.selectFrom('apps').selectAll().where('id', '=', appId).executeTakeFirst();
+  if (!app) return;
+  const { instances } = await control.engine.observe(appId);
+  const staying = instances.filter((instance) => !instance.leaving);
+  const wanted = Object.entries(formationOf(app)).filter(([, { kind }]) => keptRunning(kind));
+  const stopped = app.state !== 'active' || app.release === null;
+  const reached = wanted.every(([type, { instances: count }]) => {
+    const target = stopped ? 0 : count;
+    const routed = staying.filter(
+      (i) =>
+        i.processType === type &&
+        i.state === 'healthy' &&
+        i.ready &&
+        (!control.routing.isTarget(appId, type) || control.routing.isRouted(i.id)),
+    );
+    return routed.length >= target;
+  });
+  // During a rollout old and new stand side by side; outside of it, nothing may be left that is on its way out.
+  const quiet =
+    app.active_deployment !== null || (instances.length === staying.length && (!stopped || staying.length === 0));
+  const failing = staying.find((instance) => !instance.wasHealthy && failureOf(instance) !== null);
+  for (const deployment of waiting) {
+    if (reached && quiet) await end(control, deployment);
+    else if (failing && !stopped) {
+      const name = `${failing.processType}.${failing.ordinal}`;
+      const lines = await lastLines(control, appId, { instance: failing.id, n: 20 });
+      const error = new PaasError(
+        'unhealthy',
+        `${name} of v${failing.release} does not become healthy: ${failureOf(failing) ?? ''}.`,
+        {
+          hint: `It is tried again and again. Read \`paas logs -a ${app.name} --instance ${name}\`.`,
+          details: { instance: name, lastLines: lines },
+        },
+      );
+      await end(control, deployment, error);
+    } else {
+      const problem = await capacityProblem(control, appId);
+      if (problem) await end(control, deployment, problem);
+    }
+  }
+}
+
+async function end(control: Control, deployment: DeploymentRow, error?: PaasError): Promise<void> {
+  const app = await control.store.db
+    .selectFrom('apps')
+    .select(['id', 'name'])
+    .where('id', '=', deployment.app_id)
+    .executeTakeFirstOrThrow();
+  await control.store.transaction((trx) =>
+    finish(trx, deployment, error ? { state: 'failed', error } : { state: 'succeeded' }),
+  );
+  await control.events.record({
+    ...{
+      kind: error ? 'deployment.failed' : 'deployment.succeeded',
+      actor: 'platform',
+      app,
+      deployment: deployment.id,
+    },
+    message: error ? `${deployment.kind}: ${error.message}` : `${deployment.kind} is done`,
+  });
+}

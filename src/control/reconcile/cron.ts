@@ -1,0 +1,62 @@
+/** Starts what a schedule is due for. A run is recorded under its time before it starts, so it starts at most once. */
+import { Cron } from 'croner';
+import type { Control } from '../context.ts';
+import { formationOf } from '../deploy/apps.ts';
+import { runOnce } from '../deploy/once.ts';
+import type { ReleaseProcesses } from '../deploy/types.ts';
+
+/** A server that was away starts a missed run only if it was due within this time. */
+const catchUpMs = 60_000;
+
+/** Looks at all schedules; meant to be called every second. */
+export async function reconcileCron(control: Control, now = Date.now()): Promise<void> {
+  const rows = await control.store.db
+    .selectFrom('apps')
+    .innerJoin('releases', (join) =>
+      join.onRef('releases.app_id', '=', 'apps.id').onRef('releases.version', '=', 'apps.release'),
+    )
+    .selectAll('apps')
+    .select('releases.processes')
+    .where('apps.state', '=', 'active')
+    .where('releases.processes', 'like', '%"cron"%')
+    .execute();
+  for (const app of rows) {
+    for (const [processType, { kind, schedule, command }] of Object.entries(
+      JSON.parse(app.processes) as ReleaseProcesses,
+    )) {
+      if (kind !== 'cron' || schedule === null || app.release === null) continue;
+      const due = lastDue(schedule, now);
+      if (due === null) continue;
+      const first = await control.store.db
+        .insertInto('cron_runs')
+        .values({ app_id: app.id, process_type: processType, scheduled_at: due, instance_id: null })
+        .onConflict((conflict) => conflict.doNothing())
+        .executeTakeFirst();
+      const tag = `cron/${processType}/${due}`;
+      if ((first.numInsertedOrUpdatedRows ?? 0n) === 0n) continue;
+      const memoryMb = formationOf(app)[processType]?.memoryMb ?? 512;
+      await runOnce(control, app.id, {
+        release: app.release,
+        epoch: app.epoch,
+        processType,
+        kind,
+        command,
+        memoryMb,
+        tag,
+      });
+      await control.events.record({
+        ...{ kind: 'cron.started', actor: 'platform', app: { id: app.id, name: app.name }, target: processType },
+        message: `${processType} was started by its schedule ${schedule}`,
+      });
+    }
+  }
+}
+
+/** The last time that a schedule (five fields, UTC) was due within the catch-up window, or null. */
+export function lastDue(schedule: string, now: number): number | null {
+  const cron = new Cron(schedule, { timezone: 'UTC', mode: '5-part' });
+  const next = cron.nextRun(new Date(now - catchUpMs));
+  let due: number | null = null;
+  for (let at = next; at !== null && at.getTime() <= now; at = cron.nextRun(at)) due = at.getTime();
+  return due;
+}

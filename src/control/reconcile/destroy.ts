@@ -1,0 +1,48 @@
+import type { Control } from '../context.ts';
+import type { AppRow } from '../store/schema.ts';
+
+/** Removes a destroyed app's rows once none of its instances is left; the events stay. */
+export async function finishDestroy(control: Control, app: AppRow): Promise<void> {
+  const { db } = control.store;
+  await db
+    .updateTable('instances')
+    .set({ desired: 'drain', drain_at: Date.now() })
+    .where('app_id', '=', app.id)
+    .where('ended_at', 'is', null)
+    .where('desired', '=', 'run')
+    .execute();
+  const left = await db
+    .selectFrom('instances')
+    .select('id')
+    .where('app_id', '=', app.id)
+    .where('ended_at', 'is', null)
+    .executeTakeFirst();
+  if (left) {
+    control.wake.routes();
+    return;
+  }
+  const builds = await db.selectFrom('builds').select('id').where('app_id', '=', app.id).execute();
+  for (const { id } of builds) await control.builds.cancel(id);
+  await control.store.transaction(async (trx) => {
+    for (const table of [
+      'routes',
+      'tcp_ports',
+      'cron_runs',
+      'instances',
+      'rollouts',
+      'deployments',
+      'builds',
+    ] as const) {
+      await trx.deleteFrom(table).where('app_id', '=', app.id).execute();
+    }
+    await trx.deleteFrom('releases').where('app_id', '=', app.id).execute();
+    await trx.deleteFrom('config_versions').where('app_id', '=', app.id).execute();
+    await trx.deleteFrom('apps').where('id', '=', app.id).execute();
+  });
+  await control.logs.remove(app.id);
+  await control.events.record({
+    ...{ kind: 'app.destroyed', actor: 'platform', app: { id: app.id, name: app.name } },
+    message: `${app.project}/${app.environment}/${app.name} is gone`,
+  });
+  control.wake.routes();
+}

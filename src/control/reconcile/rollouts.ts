@@ -1,0 +1,219 @@
+/** Carries the rollout machine's decisions out: counts to the engine, outcomes to the store. */
+import type { ObservedInstance, Workload } from '../../engines/port.ts';
+import { PaasError } from '../../shared/errors.ts';
+import type { Control } from '../context.ts';
+import { formationOf } from '../deploy/apps.ts';
+import { finish } from '../deploy/deployments.ts';
+import { keptRunning } from '../deploy/diff.ts';
+import { completeEffects, effectsOf, oldTargets, undoEffects } from '../deploy/effects.ts';
+import { releaseRow } from '../deploy/push.ts';
+import type { Formation, ReleaseProcesses } from '../deploy/types.ts';
+import { decide, type RolloutDecision, type RolloutInput } from '../rollout/machine.ts';
+import type { AppRow, DeploymentRow, RolloutRow } from '../store/schema.ts';
+import { capacityProblem } from './capacity.ts';
+import { lastLines } from './evidence.ts';
+
+export async function advanceRollout(control: Control, app: AppRow, deployment: DeploymentRow): Promise<void> {
+  const row = await control.store.db
+    .selectFrom('rollouts')
+    .selectAll()
+    .where('id', '=', deployment.rollout_id)
+    .executeTakeFirstOrThrow();
+  const { input, workloadOf } = await inputOf(control, app, row);
+  const decision = decide(input);
+  await control.engine.apply(app.id, decision.wanted.flatMap(workloadOf));
+  if (decision.failure) {
+    const error = await unhealthy(control, app, row, decision.failure);
+    await turnBack(control, app, deployment, row, error);
+    return;
+  }
+  if (decision.state === 'running') {
+    const problem = await capacityProblem(control, app.id);
+    if (problem) return turnBack(control, app, deployment, row, problem);
+  }
+  if (decision.waitsFor !== row.waits_for) {
+    await control.store.db
+      .updateTable('rollouts')
+      .set({ waits_for: decision.waitsFor })
+      .where('id', '=', row.id)
+      .execute();
+  }
+  if (decision.state === 'succeeded') await succeed(control, app, deployment, row);
+  else if (decision.state === 'failed' || decision.state === 'cancelled')
+    await wentBack(control, app, deployment, row, decision);
+}
+
+/** The machine's input, and how a decision's counts become workloads. */
+export async function inputOf(control: Control, app: AppRow, row: RolloutRow) {
+  const to = { release: row.to_release, epoch: row.to_epoch };
+  const from = row.from_release === null ? null : { release: row.from_release, epoch: row.from_epoch };
+  const effects = effectsOf(row);
+  const formation = formationOf(app);
+  const newProcesses = await processesOf(control, app.id, to.release);
+  const oldProcesses = from ? await processesOf(control, app.id, from.release) : {};
+  const { instances } = await control.engine.observe(app.id);
+  const input: RolloutInput = {
+    state: row.state as RolloutInput['state'],
+    strategy: row.strategy === 'recreate' ? 'recreate' : 'rolling',
+    maxInFlight: row.max_in_flight,
+    from,
+    to,
+    newTargets: targetsOf(newProcesses, formation),
+    oldTargets: oldTargets(effects, formation, running(oldProcesses)),
+    instances,
+    routed: (instance: ObservedInstance) =>
+      !control.routing.isTarget(app.id, instance.processType) || control.routing.isRouted(instance.id),
+  };
+  const workloadOf = (wanted: RolloutDecision['wanted'][number]): Workload[] => {
+    const old = from !== null && wanted.release === from.release && wanted.epoch === from.epoch;
+    const size = (old ? effects.formationBefore[wanted.processType] : undefined) ?? formation[wanted.processType];
+    const kind = (newProcesses[wanted.processType] ?? oldProcesses[wanted.processType])?.kind;
+    if (!size || !kind) return [];
+    return [{ ...wanted, kind, memoryMb: size.memoryMb, cpu: size.cpu }];
+  };
+  return { input, workloadOf };
+}
+
+async function processesOf(control: Control, appId: string, version: number): Promise<ReleaseProcesses> {
+  const release = await releaseRow(control, appId, version);
+  return release ? (JSON.parse(release.processes) as ReleaseProcesses) : {};
+}
+
+const running = (processes: ReleaseProcesses): string[] =>
+  Object.entries(processes).flatMap(([type, { kind }]) => (keptRunning(kind) ? [type] : []));
+
+function targetsOf(processes: ReleaseProcesses, formation: Formation): Record<string, number> {
+  return Object.fromEntries(running(processes).map((type) => [type, formation[type]?.instances ?? 0]));
+}
+
+async function succeed(control: Control, app: AppRow, deployment: DeploymentRow, row: RolloutRow): Promise<void> {
+  const done = await control.store.transaction(async (trx) => {
+    const changed = await trx
+      .updateTable('rollouts')
+      .set({ state: 'succeeded', finished_at: Date.now(), waits_for: '' })
+      .where('id', '=', row.id)
+      .where('state', '=', 'running')
+      .executeTakeFirst();
+    if (changed.numUpdatedRows === 0n) return false;
+    await trx
+      .updateTable('apps')
+      .set({ release: row.to_release, epoch: row.to_epoch })
+      .where('id', '=', app.id)
+      .execute();
+    await trx
+      .updateTable('releases')
+      .set({ state: 'live' })
+      .where('app_id', '=', app.id)
+      .where('version', '=', row.to_release)
+      .execute();
+    await completeEffects(trx, app.id, effectsOf(row));
+    await finish(trx, deployment, { state: 'succeeded' });
+    return true;
+  });
+  if (!done) return;
+  await note(control, app, deployment, 'deployment.succeeded', `v${row.to_release} is live`);
+  control.wake.routes();
+  control.wake.app(app.id);
+}
+
+/** Begins the way back, remembering why. */
+async function turnBack(
+  control: Control,
+  app: AppRow,
+  deployment: DeploymentRow,
+  row: RolloutRow,
+  error: PaasError,
+): Promise<void> {
+  await control.store.db
+    .updateTable('rollouts')
+    .set({ state: 'failing', error: JSON.stringify(error), waits_for: 'going back' })
+    .where('id', '=', row.id)
+    .where('state', 'in', ['running', 'paused'])
+    .execute();
+  const back = row.from_release === null ? 'nothing was running before' : `going back to v${row.from_release}`;
+  await note(control, app, deployment, 'rollout.failing', `v${row.to_release}: ${error.message} ${back}`);
+  control.wake.app(app.id);
+}
+
+async function wentBack(
+  control: Control,
+  app: AppRow,
+  deployment: DeploymentRow,
+  row: RolloutRow,
+  decision: RolloutDecision,
+): Promise<void> {
+  const failed = decision.state === 'failed';
+  const stored = await control.store.db
+    .selectFrom('rollouts')
+    .select('error')
+    .where('id', '=', row.id)
+    .executeTakeFirst();
+  const error = failed && stored?.error ? revive(stored.error) : undefined;
+  await control.store.transaction(async (trx) => {
+    await trx
+      .updateTable('rollouts')
+      .set({ state: failed ? 'failed' : 'cancelled', finished_at: Date.now(), waits_for: '' })
+      .where('id', '=', row.id)
+      .execute();
+    if (row.to_release !== row.from_release) {
+      await trx
+        .updateTable('releases')
+        .set({ state: 'failed' })
+        .where('app_id', '=', app.id)
+        .where('version', '=', row.to_release)
+        .where('state', '=', 'created')
+        .execute();
+    }
+    const present = await trx.selectFrom('apps').selectAll().where('id', '=', app.id).executeTakeFirstOrThrow();
+    await undoEffects(trx, present, effectsOf(row));
+    await finish(trx, deployment, { state: failed ? 'failed' : 'cancelled', ...(error ? { error } : {}) });
+  });
+  const text = failed ? `v${row.to_release} failed` : `the rollout of v${row.to_release} was cancelled`;
+  const serves = row.from_release === null ? '' : `; v${row.from_release} serves`;
+  await note(control, app, deployment, failed ? 'deployment.failed' : 'deployment.cancelled', text + serves);
+  control.wake.routes();
+  control.wake.app(app.id);
+}
+
+function revive(json: string): PaasError {
+  const body = JSON.parse(json) as {
+    code: 'unhealthy';
+    message: string;
+    hint: string;
+    details: Record<string, unknown>;
+  };
+  return new PaasError(body.code, body.message, body);
+}
+
+async function unhealthy(
+  control: Control,
+  app: AppRow,
+  row: RolloutRow,
+  failure: { instance: ObservedInstance; reason: string },
+): Promise<PaasError> {
+  const { instance, reason } = failure;
+  const name = `${instance.processType}.${instance.ordinal}`;
+  const lines = await lastLines(control, app.id, { instance: instance.id, n: 20 });
+  const serves = row.from_release === null ? 'Nothing was running before' : `v${row.from_release} still serves`;
+  return new PaasError('unhealthy', `${name} of v${row.to_release} did not become healthy: ${reason}.`, {
+    hint: `${serves}. Read more: \`paas logs -a ${app.name} --instance ${name} -n 200\`.`,
+    details: { instance: name, release: row.to_release, reason, lastLines: lines },
+  });
+}
+
+async function note(
+  control: Control,
+  app: AppRow,
+  deployment: DeploymentRow,
+  kind: string,
+  message: string,
+): Promise<void> {
+  await control.events.record({
+    kind,
+    actor: 'platform',
+    app: { id: app.id, name: app.name },
+    deployment: deployment.id,
+    message,
+  });
+  control.say(app.id, 'platform', message);
+}
