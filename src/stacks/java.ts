@@ -3,7 +3,8 @@ import type { BuildCommand } from '../shared/contracts/steps.ts';
 import type { BuildPlan, Need, PlanContext, Stack, StackApp } from './port.ts';
 import { findMainClass, jarMainClass, javaSources, type JavaSource } from './support/java-sources.ts';
 import { shellQuote } from './support/launch.ts';
-import { emptyPlan, fileNames, firstOf, readText, webCommand } from './support/source.ts';
+import { emptyPlan, ownBuild, webCommand } from './support/plan.ts';
+import { fileNames, firstOf, readText } from './support/source.ts';
 
 /**
  * The heap goes by MEMORY_LIMIT (`512M`), which is known only at start: 70 % of it, but 200 MB less than it where that
@@ -63,7 +64,7 @@ export const java: Stack = {
 /** A `build:` of the app's replaces Maven or Gradle; how the result starts stays the same. */
 async function recipe({ view, app }: PlanContext): Promise<Recipe> {
   const names = await fileNames(view);
-  const own: BuildCommand[] = app.build === undefined ? [] : [{ name: app.build, run: app.build, env: {} }];
+  const own = ownBuild(app);
   const built = (needs: Need[], sharedCaches: Record<string, string>, build: BuildCommand, output: string): Recipe => ({
     needs: own.length > 0 ? needs.filter(({ tool }) => tool !== 'mvn') : needs,
     commands: [...(own.length > 0 ? own : [build]), ...(startsByDefault(app) ? [noteJar(output)] : [])],

@@ -18,7 +18,11 @@ import {
   type PackageManifest,
 } from './support/node-manifest.ts';
 import { chooseInstaller, hasVendoredModules, installInputs, type Installer } from './support/node-packages.ts';
-import { emptyPlan, fileNames, firstOf, webCommand } from './support/source.ts';
+import { emptyPlan, ownBuild, webCommand } from './support/plan.ts';
+import { fileNames, firstOf } from './support/source.ts';
+
+/** Programs of packages (`next`, `tsc`) are found by their names, as in npm's scripts. */
+const packagePrograms = pathLine('node_modules/.bin');
 
 const buildEnv = { NODE_ENV: 'production', HUSKY: '0' };
 
@@ -55,7 +59,7 @@ export const node: Stack = {
     if (command === 'npm start' && !plan.needs.some(({ tool }) => tool === 'npm')) {
       plan.needs.push({ tool: 'npm', reason: 'this app starts with `npm start`' });
     }
-    if (usesManager || (await hasVendoredModules(view))) plan.profile = pathLine('node_modules/.bin');
+    if (usesManager || (await hasVendoredModules(view))) plan.profile = packagePrograms;
     return plan;
   },
 };
@@ -68,7 +72,8 @@ async function recipe(context: PlanContext, manifest: PackageManifest, installer
     Object.hasOwn(manifest.scripts, name) ? [run(`${installer.tool} run ${name}`)] : [];
 
   const scripted = Object.hasOwn(manifest.scripts, 'heroku-postbuild') ? script('heroku-postbuild') : script('build');
-  const build = app.build === undefined ? scripted : [run(app.build)];
+  const own = ownBuild(app, packagePrograms).map((command) => ({ ...command, env }));
+  const build = own.length > 0 ? own : scripted;
   const lifecycle = lifecycleScripts(manifest).length > 0;
   const withDev = hasDevDependencies(manifest) && (build.length > 0 || lifecycle);
 

@@ -1,6 +1,6 @@
 /** Anything that says itself how it runs: a Procfile, or commands in the manifest. Nothing is built but by `build:`. */
 import type { Stack } from './port.ts';
-import { emptyPlan } from './support/source.ts';
+import { emptyPlan, ownBuild } from './support/plan.ts';
 
 export const procfile: Stack = {
   name: 'procfile',
@@ -15,7 +15,6 @@ export const procfile: Stack = {
 
   plan({ app }) {
     const plan = emptyPlan('Add a line `web: …` to the Procfile, or processes.web.command to paas.yml.');
-    if (app.build !== undefined) plan.commands.push({ name: app.build, run: app.build, env: {} });
-    return Promise.resolve(plan);
+    return Promise.resolve({ ...plan, commands: ownBuild(app) });
   },
 };

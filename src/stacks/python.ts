@@ -1,4 +1,5 @@
 /** Python: dependencies in a virtual environment of the app's own; an app that has none is not built at all. */
+import type { BuildCommand } from '../shared/contracts/steps.ts';
 import type { BuildPlan, PlanContext, Stack } from './port.ts';
 import { cacheKey } from './support/keys.ts';
 import { pathLine } from './support/launch.ts';
@@ -6,7 +7,8 @@ import { pythonCommand } from './support/python-command.ts';
 import { pythonInstallation, type Installation } from './support/python-install.ts';
 import { readProject } from './support/python-project.ts';
 import { venvInstall, venvProfile } from './support/python-venv.ts';
-import { emptyPlan, fileNames, firstOf, givenCommands, readText, webCommand } from './support/source.ts';
+import { emptyPlan, ownBuild, webCommand } from './support/plan.ts';
+import { fileNames, firstOf, givenCommands, readText } from './support/source.ts';
 
 const entries = ['manage.py', 'app.py', 'main.py', 'server.py', 'wsgi.py', 'asgi.py', 'application.py', 'run.py'];
 const runsPython = /(^|[\s;&|=])(python[0-9.]*|gunicorn|uvicorn|hypercorn|flask|celery|waitress-serve|\S+\.py)(\s|$)/m;
@@ -46,17 +48,14 @@ export const python: Stack = {
       env: { PYTHONUNBUFFERED: '1', LANG: 'C.UTF-8' },
       warnings: await warnings(context, names),
     };
-    const inEnvironment = (name: string, line: string): void => {
-      const run = install === null ? line : `${venvProfile}\n${line}`;
-      plan.commands.push({ name, run, env: {} });
-    };
-    if (names.includes('manage.py') && install?.packages.has('django') === true) {
-      inEnvironment('collectstatic', collectStatic);
-    }
-    if (app.build !== undefined) inEnvironment(app.build, app.build);
+    if (names.includes('manage.py') && install?.packages.has('django') === true) plan.commands.push(collectStatic);
+    plan.commands.push(...ownBuild(app, install === null ? pythonByName : venvProfile));
     return plan;
   },
 };
+
+/** For `build:` of an app without an environment, on hosts that only know python3. */
+const pythonByName = 'command -v python >/dev/null || python() { python3 "$@"; }';
 
 function needs(install: Installation | null): BuildPlan['needs'] {
   if (install === null) return [{ tool: 'python3', reason: 'this is a Python app' }];
@@ -65,13 +64,18 @@ function needs(install: Installation | null): BuildPlan['needs'] {
 }
 
 /** As Heroku: run where it can succeed; DISABLE_COLLECTSTATIC=1 turns it off. */
-const collectStatic = `if [ "\${DISABLE_COLLECTSTATIC:-0}" = 1 ]; then
+const collectStatic: BuildCommand = {
+  name: 'collectstatic',
+  run: `${venvProfile}
+if [ "\${DISABLE_COLLECTSTATIC:-0}" = 1 ]; then
   echo 'DISABLE_COLLECTSTATIC is set.'
 elif python3 manage.py collectstatic --dry-run --noinput >/dev/null 2>&1; then
   python3 manage.py collectstatic --noinput
 else
   echo 'Skipped: this app is not set up for collectstatic (try: python3 manage.py collectstatic --dry-run).'
-fi`;
+fi`,
+  env: {},
+};
 
 /**
  * Commands written for Heroku say `python`, which many hosts only know as python3; a virtual environment has both

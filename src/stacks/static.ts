@@ -2,7 +2,8 @@
 import { PaasError } from '../shared/errors.ts';
 import type { BuildPlan, Stack } from './port.ts';
 import { shellQuote } from './support/launch.ts';
-import { emptyPlan, readText } from './support/source.ts';
+import { emptyPlan, ownBuild } from './support/plan.ts';
+import { readText } from './support/source.ts';
 
 /** Where sites lie, the root itself first; after a build, where builds put them. */
 const places = ['.', 'public', 'dist', 'build', '_site'];
@@ -33,13 +34,13 @@ export function staticStack(readAsset: (name: string) => Promise<string>): Stack
       const words = ['node', program, '--root', roots.join(','), ...(settings.pushstate ? ['--pushstate'] : [])];
       const plan: BuildPlan = {
         ...emptyPlan('The static stack serves by itself; remove `stack: static` to run something else.'),
+        commands: ownBuild(app),
         needs: [{ tool: 'node', reason: 'the file server of a static site runs on it' }],
         files: { [program]: { text: await readAsset('static-server.js'), mode: 0o644 } },
         defaultProcesses: { web: { kind: 'web', command: words.map(shellQuote).join(' ') } },
         env: { NODE_ENV: 'production' },
         warnings: settings.warnings,
       };
-      if (app.build !== undefined) plan.commands.push({ name: app.build, run: app.build, env: {} });
       if ((await view.read('Staticfile.auth')) !== null) {
         plan.warnings.push('Staticfile.auth is not supported: the site is served WITHOUT a password.');
       }

@@ -1,6 +1,6 @@
 /** Small questions that stacks ask of a source tree. */
 import { PaasError } from '../../shared/errors.ts';
-import type { BuildPlan, DetectContext, SourceView } from '../port.ts';
+import type { DetectContext, SourceView } from '../port.ts';
 
 /** Text of a file, without a byte order mark; null when there is none. */
 export async function readText(view: SourceView, path: string): Promise<string | null> {
@@ -51,24 +51,4 @@ export async function givenCommands({ view, app }: DetectContext): Promise<strin
   const commands = Object.values(app.processes).flatMap((process) => process.command ?? []);
   const procfile = await readText(view, 'Procfile');
   return procfile === null ? commands : [...commands, procfile];
-}
-
-/** A plan that does nothing, to be filled in. */
-export function emptyPlan(noCommand: string): BuildPlan {
-  return {
-    needs: [],
-    commands: [],
-    files: {},
-    sharedCaches: {},
-    defaultProcesses: {},
-    env: {},
-    profile: '',
-    warnings: [],
-    noCommand,
-  };
-}
-
-/** The plan's default for `web`. */
-export function webCommand(command: string | undefined): BuildPlan['defaultProcesses'] {
-  return command === undefined ? {} : { web: { kind: 'web', command } };
 }

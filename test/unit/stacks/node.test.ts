@@ -57,7 +57,8 @@ describe('node', () => {
   it('lets `build:` of the manifest replace the build script', async () => {
     const manifest = { ...withDeps, scripts: { build: 'tsc' } };
     const plan = await planOf({ 'package.json': json(manifest), ...lock }, { build: 'make site' });
-    expect(runs(plan)).toEqual(['npm ci --omit=dev', 'make site']);
+    expect(plan.commands.map(({ name }) => name)).toEqual(['npm ci --omit=dev', 'make site']);
+    expect(runs(plan)[1]).toContain('node_modules/.bin');
   });
 
   it('rebuilds node_modules that came with the source', async () => {
