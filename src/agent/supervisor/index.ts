@@ -66,6 +66,8 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
   const listeners = new Set<(changed: InstanceStatus[]) => void>();
   const changed = new Set<string>();
   const given = new Set<number>();
+  /** Instances whose output is all stored. */
+  const delivered = new Set<string>();
   let choosing: Promise<unknown> = Promise.resolve();
 
   const context: InstanceContext = {
@@ -85,6 +87,7 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
     changed(id) {
       if (changed.size === 0) setImmediate(tell);
       changed.add(id);
+      if (delivered.has(id)) forget(id);
     },
   };
 
@@ -98,6 +101,16 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
     instances.set(instance.id, instance);
     if (instance.record.port !== null) given.add(instance.record.port);
     instance.begin();
+  }
+
+  /** Removes all traces of an instance of which nothing is left to do. */
+  function forget(id: string): void {
+    const instance = instances.get(id);
+    if (instance && !instance.retired) return;
+    delivered.delete(id);
+    if (!instances.delete(id)) return;
+    logs.remove(id);
+    removeInstance(path.join(directory, id));
   }
 
   async function recoverOne(id: string): Promise<void> {
@@ -128,6 +141,7 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
     },
     apply(specs) {
       const wanted = new Map(specs.map((spec) => [spec.id, spec]));
+      for (const id of wanted.keys()) delivered.delete(id);
       for (const [id, instance] of instances) instance.want(wanted.get(id) ?? null);
       for (const [id, spec] of wanted) if (!instances.has(id)) begin(new Instance(context, id, spec));
     },
@@ -137,11 +151,8 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
       return () => listeners.delete(listener);
     },
     logsDone(id) {
-      const instance = instances.get(id);
-      if (!instance?.retired) return;
-      instances.delete(id);
-      logs.remove(id);
-      removeInstance(path.join(directory, id));
+      delivered.add(id);
+      forget(id);
     },
     async exec(id, argv) {
       const instance = instances.get(id);

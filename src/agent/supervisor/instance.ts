@@ -13,6 +13,7 @@ import path from 'node:path';
 import type { InstanceSpec, InstanceStatus } from '../../shared/contracts/instances.ts';
 import { asPaasError, PaasError } from '../../shared/errors.ts';
 import { bootId, type ProcessEntry } from '../../shared/processes.ts';
+import type { LimitGroup } from '../limits/port.ts';
 import { errorFields } from '../log.ts';
 import { isPortFree } from '../ports.ts';
 import { logFile } from '../runtimes/keeper.ts';
@@ -175,7 +176,7 @@ export class Instance {
   }
 
   async #start(): Promise<void> {
-    const { clock, limits, log, directory: scripts } = this.#context;
+    const { clock, log, directory: scripts } = this.#context;
     const { spec } = this.#record;
     try {
       const runtime = this.#context.runtimes.choose(spec.runtime);
@@ -183,7 +184,7 @@ export class Instance {
       const port = spec.kind === 'web' || spec.kind === 'service' ? await this.#port() : null;
       // What was asked for may have changed meanwhile: the loop looks again.
       if (this.#interrupt.signal.aborted) return;
-      const group = limits.open(this.id, { memoryMb: spec.memoryMb, cpu: spec.cpu ?? null });
+      const group = this.#group();
       const startedAt = new Date(clock.now()).toISOString();
       const start = { startedAt, bootId: bootId(), runtime: runtime.kind, oomKills: group.oomKills() };
       this.#save({ ...start, running: true, healthy: false, port, startKey: startKey(spec) });
@@ -211,9 +212,14 @@ export class Instance {
     return port !== null && (await isPortFree(port)) ? port : this.#context.choosePort();
   }
 
+  #group(): LimitGroup {
+    const { memoryMb, cpu } = this.#record.spec;
+    return this.#context.limits.open(this.id, { memoryMb, cpu: cpu ?? null });
+  }
+
   #attach(): void {
     const { bootId: boot, runtime, healthy, spec } = this.#record;
-    const group = this.#context.limits.open(this.id, { memoryMb: spec.memoryMb, cpu: spec.cpu ?? null });
+    const group = this.#group();
     this.#run = new Run({
       ...{ instance: this.id, directory: this.#directory, bootId: boot, group, clock: this.#context.clock },
       ...{ runtime: driverOf(runtime), abandoned: this.#closing.signal },
@@ -282,6 +288,7 @@ export class Instance {
     for (const name of ['app', 'app.new', 'tmp']) {
       await rm(path.join(this.#directory, name), { recursive: true, force: true, maxRetries: 3 });
     }
+    this.#group().remove();
     this.#save({ tree: null, port: null });
     this.#context.logs.end(this.id);
   }

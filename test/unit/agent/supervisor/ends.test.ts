@@ -1,0 +1,81 @@
+import { describe, expect, it } from 'vitest';
+import { restartDelay } from '../../../../src/agent/supervisor/backoff.ts';
+import { afterEnd, afterHostRestart, exitOf, startKey } from '../../../../src/agent/supervisor/ends.ts';
+import { newRecord } from '../../../../src/agent/supervisor/record.ts';
+import { specOf } from '../../../support/instances.ts';
+
+const exited = (code: number) => ({ exit: { code, signal: null, at: new Date(0) } });
+const itself = { kind: 'itself' } as const;
+
+describe('back-off', () => {
+  it('restarts three times at once, then waits ever longer up to five minutes', () => {
+    const waits = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 1000].map(restartDelay);
+    expect(waits).toEqual([0, 0, 0, 5000, 10_000, 20_000, 40_000, 80_000, 160_000, 300_000, 300_000, 300_000]);
+  });
+
+  it('counts any end nobody asked for, and forgets earlier ones after a minute of health', () => {
+    const record = { ...newRecord(specOf()), running: true, startedAt: new Date(0).toISOString(), crashes: 6 };
+    const exit = exitOf(exited(0), itself, record.spec, false, 1000);
+    expect(afterEnd(record, itself, exit, 59_000)).toMatchObject({ crashes: 7, restarts: 1, nextStartAt: 99_000 });
+    const healthy = { ...record, healthy: true };
+    expect(afterEnd(healthy, itself, exit, 60_000)).toMatchObject({ crashes: 1, restarts: 1, nextStartAt: 60_000 });
+  });
+});
+
+describe('ends', () => {
+  const record = { ...newRecord(specOf()), running: true };
+
+  it('says why an instance ended', () => {
+    const { spec } = record;
+    expect(exitOf(exited(3), itself, spec, false, 0)).toMatchObject({
+      reason: 'exited',
+      message: 'exited with code 3',
+    });
+    expect(exitOf({ exit: null }, itself, spec, false, 0)).toMatchObject({ code: null, reason: 'unknown' });
+    expect(exitOf(exited(137), itself, spec, true, 0)).toMatchObject({
+      reason: 'oom',
+      message: 'exceeded its memory limit of 256M',
+    });
+    expect(exitOf(exited(0), { kind: 'stop', killed: false }, spec, true, 0).reason).toBe('stopped');
+  });
+
+  it('does not take a child killed for memory long ago for the reason of a good end', () => {
+    expect(exitOf(exited(0), itself, record.spec, true, 0).reason).toBe('exited');
+  });
+
+  it('does not count a restart that was asked for, nor a port taken by another', () => {
+    const exit = exitOf(exited(0), itself, record.spec, false, 0);
+    const counted = { ...record, crashes: 3, port: 12_345 };
+    expect(afterEnd(counted, { kind: 'restart', killed: false }, exit, 5)).toMatchObject({
+      crashes: 0,
+      nextStartAt: 0,
+    });
+    const foreign = { kind: 'foreign-port', message: '' } as const;
+    expect(afterEnd(counted, foreign, exit, 5)).toMatchObject({ crashes: 3, restarts: 0, port: null });
+  });
+
+  it('is done with what shall run only once, also when the host went down', () => {
+    const once = { ...newRecord(specOf({ restart: 'never' })), running: true };
+    expect(afterEnd(once, itself, exitOf(exited(1), itself, once.spec, false, 0), 0)).toMatchObject({ done: true });
+    expect(afterHostRestart(once, 0)).toMatchObject({ done: true, exit: { message: 'the host was restarted' } });
+    expect(afterHostRestart(record, 0)).toMatchObject({ done: false, running: false, crashes: 0 });
+  });
+
+  it('asks for a new start only for what a running process cannot be given', () => {
+    const spec = specOf({ env: { A: '1', B: '2' } });
+    const same = [
+      { ...spec, env: { B: '2', A: '1' } },
+      { ...spec, graceMs: 1 },
+      { ...spec, health: { ...spec.health, timeoutMs: 1 } },
+      { ...spec, name: 'web.9', release: 9 },
+    ];
+    for (const other of same) expect(startKey(other)).toBe(startKey(spec));
+    const different = [
+      { ...spec, env: { A: '1' } },
+      { ...spec, command: 'true' },
+      { ...spec, restartToken: 'x' },
+      { ...spec, memoryMb: 1 },
+    ];
+    for (const other of different) expect(startKey(other)).not.toBe(startKey(spec));
+  });
+});
