@@ -8,6 +8,8 @@
  *     host's directory. That is weak evidence (an operator's shell may stand there too), so it counts only for
  *     processes without a terminal that lead a session or have lost their parent
  *   - and all that descend from these, or are in sessions and process groups that these lead
+ *
+ * On macOS only arguments and terminals are seen, of which those of agents and keepers name the host's directory.
  */
 import { readFileSync, readlinkSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -22,6 +24,7 @@ import {
   type ProcessIdentity,
 } from '../shared/processes.ts';
 import { instanceGroups, removeGroups } from './cgroups.ts';
+import { psTable } from './ps-table.ts';
 
 export const markVariable = 'PAAS_HOST_MARK';
 
@@ -36,32 +39,45 @@ export interface HostTraces {
 
 /** All living processes of a host. Never contains the caller. */
 export function hostProcesses(host: HostTraces): ProcessIdentity[] {
-  const table = listProcesses();
-  const found = new Map<number, ProcessIdentity>();
-  const add = (entry: ProcessEntry) =>
-    found.set(entry.pid, { pid: entry.pid, startTime: entry.startTime, bootId: bootId() });
-  if (host.agent) listDescendants(host.agent, table).forEach(add);
-  for (const entry of table) {
-    if (found.has(entry.pid) || entry.pid === process.pid || !belongs(entry, host)) continue;
-    const root = { pid: entry.pid, startTime: entry.startTime, bootId: bootId() };
-    listDescendants(root, table).forEach(add);
+  if (process.platform !== 'linux') {
+    const inside = `${host.directory}/`;
+    return membersOf(psTable(), host, ({ command, terminal }) => command.includes(inside) && !terminal);
   }
-  // Without a process table (macOS) the agent is all that is known; its group is signalled with it.
-  if (table.length === 0 && host.agent && isAlive(host.agent)) return [host.agent];
+  return membersOf(listProcesses(), host, (entry) => belongs(entry, host));
+}
+
+/** Those of a process table that belong to a host, with all that descend from them. */
+export function membersOf<Entry extends ProcessEntry>(
+  table: Entry[],
+  host: Pick<HostTraces, 'agent'>,
+  belongsToHost: (entry: Entry) => boolean,
+): ProcessIdentity[] {
+  const found = new Map<number, ProcessIdentity>();
+  const addTree = (root: ProcessIdentity) => {
+    for (const entry of listDescendants(root, table)) found.set(entry.pid, identityOf(entry));
+  };
+  if (host.agent) addTree(host.agent);
+  for (const entry of table) {
+    if (!found.has(entry.pid) && entry.pid !== process.pid && belongsToHost(entry)) addTree(identityOf(entry));
+  }
   return [...found.values()];
 }
 
-/** The host's agent among all processes, when its identity was never written down: a crash fell in between. */
-export function findAgent(host: Omit<HostTraces, 'agent'>, agentPath: string): ProcessIdentity | null {
-  for (const entry of listProcesses()) {
-    const argv = read(entry.pid, 'cmdline').split('\0');
-    // The agent's own children have the mark too, and its router runs from the same file.
-    if (argv[1] !== agentPath || argv[2] !== '--data' || !hasMark(read(entry.pid, 'environ'), host.mark)) continue;
-    const identity = { pid: entry.pid, startTime: entry.startTime, bootId: bootId() };
-    if (isAlive(identity)) return identity;
-  }
-  return null;
+/** The agent that runs on a data directory, when its identity was never written down: a crash fell in between. */
+export function findAgent(agentPath: string, dataDir: string): ProcessIdentity | null {
+  const argv = [agentPath, '--data', dataDir];
+  const matches = (entry: ProcessEntry) => {
+    const given = read(entry.pid, 'cmdline').split('\0').slice(1);
+    return argv.every((argument, index) => given[index] === argument);
+  };
+  const found =
+    process.platform === 'linux'
+      ? listProcesses().find(matches)
+      : psTable().find(({ command }) => command.includes(` ${argv.join(' ')} `));
+  return found && isAlive(identityOf(found)) ? identityOf(found) : null;
 }
+
+const identityOf = ({ pid, startTime }: ProcessEntry): ProcessIdentity => ({ pid, startTime, bootId: bootId() });
 
 const killDeadlineMs = 10_000;
 

@@ -2,7 +2,7 @@
  * The power and init system of one host: boots it by starting its agent, starts the agent again when it dies, powers
  * off. An agent's death touches no instance; they are the keepers' children, not the cloud's.
  *
- * The agent is detached, so it outlives this program; the next one finds it by its identity, else by its mark.
+ * The agent is detached, so it outlives this program; the next one finds it by its identity, else by its arguments.
  */
 import { spawn } from 'node:child_process';
 import {
@@ -126,7 +126,8 @@ export class Machine {
   #runningAgent(): ProcessIdentity | null {
     const { agent } = this.#host;
     if (agent && isAlive(agent)) return agent;
-    const found = findAgent(this.#traces(), this.#options.agentPath);
+    const { agentPath, directory } = this.#options;
+    const found = findAgent(agentPath, dataPath(directory));
     if (found) this.#options.agentChanged(found);
     return found;
   }
@@ -188,9 +189,12 @@ export class Machine {
   }
 }
 
+/** The agent's data directory. */
+const dataPath = (directory: string) => join(directory, 'data');
+
 /** Paths of a host's directory: searchable by apps, whose directories lie below; what is private is 0600. */
 function prepareDirectory(directory: string, userData: string) {
-  const data = join(directory, 'data');
+  const data = dataPath(directory);
   for (const path of [directory, data]) {
     mkdirSync(path, { recursive: true, mode: 0o711 });
     chmodSync(path, 0o711);

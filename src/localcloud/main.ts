@@ -44,6 +44,8 @@ interface Options {
  * @throws PaasError usage, locked (another one runs on this directory), corrupt, unsupported, conflict (port taken)
  */
 export async function main(argv: string[], env: NodeJS.ProcessEnv): Promise<number> {
+  // Directories of hosts are to be passable by their apps' users; what is private says so wherever it is made.
+  process.umask(0o022);
   const options = parse(argv);
   const lock = acquireLock(
     join(options.data, 'cloud.lock'),

@@ -46,7 +46,7 @@ const hostRecord = z.object({
   /** User-data. Secret: it carries an enrolment token. */
   bootscript: z.string(),
   createdAt: z.string(),
-  /** In the environment of the host's agent, by which it is found again when its pid was never written down. */
+  /** In the environment of the host's agent and of what inherits it, by which power off finds them all. */
   mark: z.string(),
   /** The host's agent as last seen. */
   agent: z.nullable(z.object({ pid: z.int(), startTime: z.string(), bootId: z.string() })),

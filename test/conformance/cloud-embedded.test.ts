@@ -1,11 +1,12 @@
 /** What the embedded cloud does to processes: power, init system, its own death. Its API is in the driver's suite. */
 import { chmodSync, existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { undiciTransport, TransportError, type Transport } from '../../src/clouds/http.ts';
 import type { CloudDriver, CreateHost } from '../../src/clouds/port.ts';
 import { signSpeedycloudHeader } from '../../src/clouds/signing/speedycloud.ts';
 import { buildCloud, LocalCloud, runs, waitFor } from '../support/local-cloud.ts';
+import { requireOrSkip } from '../support/skip.ts';
 
 let program: Awaited<ReturnType<typeof buildCloud>>;
 const clouds: LocalCloud[] = [];
@@ -13,6 +14,7 @@ beforeAll(async () => {
   program = await buildCloud();
 });
 afterAll(() => program.remove());
+beforeEach((context) => requireOrSkip(context, process.platform === 'linux', 'processes are looked at through /proc'));
 afterEach(async () => {
   for (const cloud of clouds.splice(0)) await cloud.remove();
 });
