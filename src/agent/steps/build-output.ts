@@ -47,6 +47,7 @@ function localTransport(store: ObjectStore): UploadTransport {
         writer.write(bytes);
       } catch (cause) {
         if (errnoOf(cause) !== 'ENOSPC') throw cause;
+        writer.abandon();
         throw new PaasError('disk_full', "no space left for the build's output on this host", { cause });
       }
       offset += bytes.length;

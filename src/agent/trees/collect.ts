@@ -59,10 +59,12 @@ async function copy(store: ObjectStore, digests: Set<string>): Promise<number> {
     }
     write(packTail(count));
     writer.finish();
-  } finally {
     writer.commit();
+    return bytes;
+  } catch (error) {
+    writer.abandon();
+    throw error;
   }
-  return bytes;
 }
 
 function isSound(store: ObjectStore, digest: string): boolean {

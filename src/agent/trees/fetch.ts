@@ -1,5 +1,6 @@
 /** Brings trees from the control plane into the host's store: what is missing, and only that. */
 import type { IncomingMessage } from 'node:http';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { maxDigests, packContentType, type BlobsRequest, type TreesRequest } from '../../shared/contracts/transfer.ts';
 import { errnoOf, PaasError } from '../../shared/errors.ts';
 import type { ControlHttp } from '../link-http.ts';
@@ -22,20 +23,21 @@ export interface FetchOptions {
  * @throws PaasError `corrupt` when the control plane cannot send an object, or what `http` throws
  */
 export async function fetchTree(root: string, options: FetchOptions): Promise<void> {
-  const { http, store } = options;
+  const { store } = options;
   if (!store.has(root)) {
     const request: TreesRequest = { root, have: options.have.slice(0, 1000) };
-    const first = await receive(store, await post(http, '/v1/agents/trees', request));
-    // What arrived whole is kept; the loop below goes on from there.
-    if (first.broken && !store.has(root)) throw first.broken;
+    await receive(options, '/v1/agents/trees', request);
   }
   for (let fruitless = 0; ;) {
     const { missing } = await reach(store, [root]);
     if (missing.length === 0) return;
     const request: BlobsRequest = { digests: missing.slice(0, maxDigests) };
-    const { count, broken } = await receive(store, await post(http, '/v1/agents/blobs', request));
+    const { count, broken } = await receive(options, '/v1/agents/blobs', request);
     fruitless = count > 0 ? 0 : fruitless + 1;
-    if (fruitless < fruitlessLimit) continue;
+    if (fruitless < fruitlessLimit) {
+      if (fruitless > 0) await sleep(100 * 2 ** fruitless);
+      continue;
+    }
     throw (
       broken ??
       new PaasError('corrupt', `the control plane does not send ${missing.length} objects of the tree ${root}`, {
@@ -47,10 +49,21 @@ export async function fetchTree(root: string, options: FetchOptions): Promise<vo
 }
 
 /**
- * Takes a pack stream into the store and says how many objects came. A stream that breaks or has a damaged object is not
- * an error yet: what came whole before is kept. Throws `disk_full`.
+ * Asks for a pack and takes it into the store; says how many objects came. A connection that breaks and a damaged object
+ * are no errors yet: what came whole before is kept, and the rest can be asked for again. Throws `disk_full`.
  */
-async function receive(store: ObjectStore, response: IncomingMessage): Promise<{ count: number; broken?: PaasError }> {
+async function receive(
+  { http, store }: FetchOptions,
+  path: string,
+  request: TreesRequest | BlobsRequest,
+): Promise<{ count: number; broken?: PaasError }> {
+  let response: IncomingMessage;
+  try {
+    response = await post(http, path, request);
+  } catch (error) {
+    if (error instanceof PaasError && error.code === 'unavailable') return { count: 0, broken: error };
+    throw error;
+  }
   const writer = store.writer();
   let broken: PaasError | undefined;
   try {
@@ -59,7 +72,7 @@ async function receive(store: ObjectStore, response: IncomingMessage): Promise<{
   } catch (error) {
     response.destroy();
     if (errnoOf(error) === 'ENOSPC') {
-      writer.commit();
+      writer.abandon();
       throw new PaasError('disk_full', "no space left for apps' files on this host", { cause: error });
     }
     if (error instanceof PaasError) broken = error;

@@ -9,7 +9,7 @@
  * A pack without a whole index was being written when the agent died; it is removed. Nothing here is trusted: whoever
  * reads an object checks its hash.
  */
-import { closeSync, fsync, openSync, readFileSync, statSync, unlinkSync, writeFileSync, writeSync } from 'node:fs';
+import { closeSync, fsync, openSync, readFileSync, rmSync, statSync, writeFileSync, writeSync } from 'node:fs';
 import { errnoOf } from '../../shared/errors.ts';
 
 const magic = Buffer.from('paas-idx-1\n');
@@ -118,7 +118,12 @@ export class PackWriter {
       index.writeUIntBE(offset, at + 32, 6);
       index.writeUIntBE(length, at + 38, 6);
     });
-    writeFileSync(`${this.path}.idx`, index, { mode: 0o600 });
+    try {
+      writeFileSync(`${this.path}.idx`, index, { mode: 0o600 });
+    } catch (error) {
+      this.abandon();
+      throw error;
+    }
     // Lost at a power cut, an object is found missing or damaged by its hash and fetched again: nothing waits for this.
     fsync(this.#fd, () => closeSync(this.#fd));
   }
@@ -126,6 +131,7 @@ export class PackWriter {
   /** Gives the pack up and removes it. */
   abandon(): void {
     closeSync(this.#fd);
-    unlinkSync(`${this.path}.pack`);
+    rmSync(`${this.path}.pack`, { force: true });
+    rmSync(`${this.path}.idx`, { force: true });
   }
 }

@@ -28,6 +28,8 @@ export interface StoreWriter {
   finish(): void;
   /** Keeps what was received whole, also of a stream that broke. Returns the number of objects. */
   commit(): number;
+  /** Keeps nothing (a full disk). */
+  abandon(): void;
 }
 
 export class ObjectStore {
@@ -116,6 +118,7 @@ export class ObjectStore {
         this.#packs.unshift(id);
         return pack.count;
       },
+      abandon: () => pack.abandon(),
     };
   }
 

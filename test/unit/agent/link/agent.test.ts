@@ -1,0 +1,304 @@
+import { readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import type { InstanceSpec } from '../../../../src/shared/contracts/instances.ts';
+import { AgentProcess } from '../../../support/agent-process.ts';
+import { FakeControl } from '../../../support/fake-control.ts';
+
+vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
+
+let control: FakeControl;
+let agent: AgentProcess;
+beforeEach(async () => {
+  control = await new FakeControl().start();
+  agent = await AgentProcess.create({ controlUrl: control.url });
+});
+afterEach(async () => {
+  await agent.destroy();
+  await control.stop();
+});
+
+const ticker = 'i=0; while :; do i=$((i+1)); echo "line $i"; sleep 0.02; done';
+const spec = (id: string, more: Partial<InstanceSpec> = {}): InstanceSpec => ({
+  id,
+  name: 'worker.1',
+  app: { id: 'app_1', name: 'shop', project: 'default', environment: 'dev' },
+  release: 1,
+  processType: 'worker',
+  kind: 'worker',
+  image: {
+    tree: control.trees.addTree({ 'hello.txt': 'hello from the tree' }),
+    base: { name: 'host', digest: '0'.repeat(64) },
+  },
+  command: ticker,
+  env: { GREETING: 'hi', SECRET_KEY: 'hush-hush' },
+  memoryMb: 256,
+  health: { type: 'process', timeoutMs: 10_000, intervalMs: 10_000 },
+  graceMs: 1000,
+  restart: 'always',
+  runtime: 'process',
+  restartToken: '',
+  ...more,
+});
+const healthy = (id: string) =>
+  control.until(() => control.status(id)?.state === 'healthy' && control.status(id), `${id} healthy`);
+
+describe('enrolment', () => {
+  it('exchanges its token once and keeps its key for itself', async () => {
+    agent.start();
+    await control.untilLinked();
+    expect(control.tokens.size).toBe(0);
+    const key = join(agent.data, 'key.json');
+    expect(statSync(key).mode & 0o777).toBe(0o600);
+    expect(readFileSync(key, 'utf8')).not.toContain('token-1');
+    await agent.end('SIGKILL');
+    agent.start();
+    await control.until(() => control.connections === 2, 'the second link');
+    expect(control.requests.filter((request) => request.endsWith('/enrol'))).toHaveLength(1);
+    expect(agent.log).not.toContain('secret-');
+    expect(agent.log).not.toContain('token-1');
+  });
+
+  it('says clearly that it was refused, and goes on trying', async () => {
+    control.tokens.clear();
+    agent.start();
+    await control.until(() => agent.log.includes('refuses to enrol'), 'a clear message');
+    expect(await Promise.race([agent.exited(), Promise.resolve('running')])).toBe('running');
+  });
+
+  it('goes by the clock of the control plane when its own is off', async () => {
+    control.skewMs = -3_600_000;
+    agent.start();
+    await control.untilLinked();
+    expect(agent.log).toContain("this host's clock is off");
+  });
+});
+
+describe('the program', () => {
+  it('refuses a second agent on the same data', async () => {
+    agent.start();
+    await control.untilLinked();
+    const second = await AgentProcess.create({ controlUrl: control.url });
+    try {
+      second.flags = ['--data', agent.data];
+      second.start();
+      expect(await second.exited()).toBe(6);
+      expect(second.log).toContain('is in use by process');
+    } finally {
+      await second.destroy();
+    }
+  });
+
+  it('ends with exit code 0 on SIGTERM, and leaves nothing open', async () => {
+    agent.start();
+    await control.untilLinked();
+    expect(await agent.end('SIGTERM')).toBe(0);
+  });
+
+  it('tells what the host is and has', async () => {
+    agent.flags = ['--cpu', '1.5', '--memory', '2048'];
+    agent.start();
+    await control.untilLinked();
+    const [hello] = control.messages;
+    expect(hello).toMatchObject({
+      type: 'hello',
+      hostId: 'hst_1',
+      facts: { cpu: 1.5, memoryMb: 2048, address: '127.0.0.1' },
+    });
+    expect(hello?.type === 'hello' && hello.facts.tools['node']).toBe(process.versions.node);
+    expect(hello?.type === 'hello' && hello.facts.bases[0]?.name).toBe('host');
+  });
+});
+
+describe('the link', () => {
+  it('comes back after the server was killed, and at once after it restarts cleanly', async () => {
+    agent.start();
+    await control.untilLinked();
+    await control.stop();
+    await control.start();
+    await control.until(() => control.connections === 2, 'a second link');
+    control.closeLink(1012);
+    await control.until(() => control.connections === 3, 'a third link');
+  });
+
+  it('passes over messages of a type that it does not know, and closes on malformed ones', async () => {
+    agent.start();
+    await control.untilLinked();
+    control.sendText('{"type":"fromTheFuture","x":1}');
+    control.assign([spec('ins_a')]);
+    await healthy('ins_a');
+    expect(control.connections).toBe(1);
+    for (const text of ['{"type":"assignment"}', 'no json', '[]']) {
+      const before = control.connections;
+      await control.untilLinked();
+      control.sendText(text);
+      await control.until(() => control.connections > before && control.linked, 'a new link');
+    }
+  });
+
+  it('reports everything at every heartbeat', async () => {
+    control.heartbeatMs = 100;
+    agent.start();
+    await control.untilLinked();
+    const full = () => control.messages.filter((message) => message.type === 'report' && message.full).length;
+    await control.until(() => full() >= 3, 'three heartbeats');
+  });
+});
+
+describe('assignments', () => {
+  it('starts instances from their tree and sends their output', async () => {
+    agent.start();
+    await control.untilLinked();
+    control.assign([spec('ins_a', { command: 'cat hello.txt; echo; echo "$GREETING"; exec sleep 1000' })]);
+    await healthy('ins_a');
+    await control.until(() => control.output('ins_a').includes('hi\n'), 'output');
+    expect(control.output('ins_a')).toBe('hello from the tree\nhi\n');
+    expect(agent.log).not.toContain('hush-hush');
+  });
+
+  it('never goes back to an older generation, also after a restart', async () => {
+    agent.start();
+    await control.untilLinked();
+    control.assign([spec('ins_a')]);
+    control.assign([spec('ins_b')]);
+    await healthy('ins_b');
+    control.send({ type: 'assignment', assignment: { generation: 1, instances: [spec('ins_a')], keepTrees: [] } });
+    await control.until(() => agent.log.includes('older than the one in force'), 'a refusal');
+    await agent.end('SIGKILL');
+    control.assignment = { generation: 1, instances: [spec('ins_a')], keepTrees: [] };
+    agent.start();
+    await control.until(() => control.messages.some((m) => m.type === 'hello' && m.generation === 2), 'a second hello');
+    await healthy('ins_b');
+    expect(control.status('ins_a')?.state ?? 'stopped').toBe('stopped');
+  });
+
+  it('keeps instances alive without a control plane, and takes them up again after kill -9', async () => {
+    agent.start();
+    await control.untilLinked();
+    control.assign([spec('ins_a')]);
+    const before = await healthy('ins_a');
+    await control.until(() => control.output('ins_a').includes('line 5\n'), 'output');
+    await control.stop();
+    await agent.end('SIGKILL');
+    agent.start();
+    await control.until(() => agent.log.split('agent ready').length === 3, 'the second start');
+    await control.start();
+    await control.untilLinked();
+    const after = await healthy('ins_a');
+    expect(after).toMatchObject({ restarts: 0, startedAt: before.startedAt });
+    const seen = control.output('ins_a').split('\n').length;
+    await control.until(() => control.output('ins_a').split('\n').length > seen + 20, 'more output');
+    const lines = control.output('ins_a').trimEnd().split('\n');
+    expect(lines).toEqual(lines.map((_line, i) => `line ${i + 1}`));
+  });
+
+  it('removes an instance once it is not wanted and its output is delivered', async () => {
+    agent.start();
+    await control.untilLinked();
+    control.assign([spec('ins_a')]);
+    await healthy('ins_a');
+    control.assign([]);
+    await control.until(() => {
+      const last = control.messages.findLast((message) => message.type === 'report' && message.full);
+      return last?.type === 'report' && last.generation === 2 && last.instances.length === 0;
+    }, 'a report without it');
+    expect(() => statSync(join(agent.data, 'instances', 'ins_a'))).toThrow();
+  });
+});
+
+describe('sessions', () => {
+  const text = (session: string, stream = 'stdout') =>
+    control.messages
+      .flatMap((m) => (m.type === 'sessionOutput' && m.session === session && m.stream === stream ? [m.data] : []))
+      .map((data) => Buffer.from(data, 'base64').toString())
+      .join('');
+  const exit = (session: string) =>
+    control.until(() => control.messages.find((m) => m.type === 'sessionExit' && m.session === session), 'its exit');
+  const input = (session: string, data: string | null) =>
+    control.send({ type: 'sessionInput', session, data: data === null ? null : Buffer.from(data).toString('base64') });
+
+  beforeEach(async () => {
+    agent.start();
+    await control.untilLinked();
+    control.assign([spec('ins_a')]);
+    await healthy('ins_a');
+  });
+
+  it('runs a command inside an instance, with its input, output and exit code', async () => {
+    const argv = ['sh', '-c', 'cat; echo "$GREETING $1" >&2; exit 7', 'x', "it's; $(a) word"];
+    control.send({ type: 'sessionOpen', session: 's1', target: { exec: 'ins_a' }, argv });
+    input('s1', 'typed\n');
+    input('s1', null);
+    expect(await exit('s1')).toMatchObject({ code: 7 });
+    expect(text('s1')).toBe('typed\n');
+    expect(text('s1', 'stderr')).toBe("hi it's; $(a) word\n");
+  });
+
+  it('runs a command in a fresh surrounding, which is gone afterwards', async () => {
+    control.send({
+      type: 'sessionOpen',
+      session: 's1',
+      target: { run: spec('ins_run', { restart: 'never' }) },
+      argv: ['cat', 'hello.txt'],
+    });
+    expect(await exit('s1')).toMatchObject({ code: 0 });
+    expect(text('s1')).toBe('hello from the tree');
+    expect(() => statSync(join(agent.data, 'instances', 'ins_run'))).toThrow();
+  });
+
+  it('gives a terminal, with its size and with words that mean something to a shell', async () => {
+    const argv = [
+      'sh',
+      '-c',
+      'test -t 0 && stty size; printf "%s|" "$@"; read line; echo "got $line"',
+      'x',
+      "a'b",
+      '$(c)',
+      '',
+    ];
+    control.send({
+      type: 'sessionOpen',
+      session: 's1',
+      target: { exec: 'ins_a' },
+      argv,
+      tty: { columns: 91, rows: 33 },
+    });
+    await control.until(() => text('s1').includes('|'), 'output');
+    input('s1', 'yes\r');
+    expect(await exit('s1')).toMatchObject({ code: 0 });
+    expect(text('s1').replaceAll('\r', '')).toBe("33 91\na'b|$(c)||yes\ngot yes\n");
+  });
+
+  it('says how a signal ended a command, and ends one whose user went away', async () => {
+    control.send({ type: 'sessionOpen', session: 's1', target: { exec: 'ins_a' }, argv: ['sleep', '1000'] });
+    control.send({
+      type: 'sessionOpen',
+      session: 's2',
+      target: { exec: 'ins_a' },
+      argv: ['sh', '-c', 'echo up; sleep 1000'],
+    });
+    await control.until(() => text('s2').includes('up'), 'its start');
+    control.send({ type: 'sessionSignal', session: 's2', signal: 'SIGHUP' });
+    expect(await exit('s2')).toMatchObject({ code: 129 });
+    control.send({ type: 'sessionSignal', session: 's1', signal: 'SIGTERM' });
+    expect(await exit('s1')).toMatchObject({ code: 143 });
+  });
+
+  it('says what is wrong with an instance that is not there and a command that does not exist', async () => {
+    control.send({ type: 'sessionOpen', session: 's1', target: { exec: 'ins_none' }, argv: ['true'] });
+    expect(await exit('s1')).toMatchObject({ code: 5, error: expect.stringContaining('ins_none') });
+    control.send({ type: 'sessionOpen', session: 's2', target: { exec: 'ins_a' }, argv: ['no-such-program'] });
+    expect(await exit('s2')).toMatchObject({ code: 127 });
+  });
+
+  it('passes much output on whole', async () => {
+    control.send({
+      type: 'sessionOpen',
+      session: 's1',
+      target: { exec: 'ins_a' },
+      argv: ['sh', '-c', 'head -c 30000000 /dev/zero'],
+    });
+    expect(await exit('s1')).toMatchObject({ code: 0 });
+    expect(text('s1').length).toBe(30_000_000);
+  });
+});
