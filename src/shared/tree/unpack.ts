@@ -3,7 +3,7 @@ import { createHash, type Hash } from 'node:crypto';
 import { PaasError } from '../errors.ts';
 import { maxDirectoryBytes } from './directory.ts';
 import { sha256 } from './hash.ts';
-import { packMagic, recordHeaderBytes, type ObjectKind } from './pack.ts';
+import { packMagic, packTail, recordHeaderBytes, type ObjectKind } from './pack.ts';
 
 export interface PackRecord {
   kind: ObjectKind;
@@ -129,7 +129,7 @@ export class PackParser {
     const letter = header.toString('latin1', 0, 1);
     const size = Number(header.readBigUInt64BE(33));
     if (letter === 'e') {
-      if (size !== this.records) throw new PaasError('corrupt', 'A pack stream has lost records.');
+      if (size !== this.records || !header.equals(packTail(size))) throw new PaasError('corrupt', 'A pack stream has lost records.');
       this.#expect('done', 0);
       return;
     }
