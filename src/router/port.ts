@@ -39,7 +39,7 @@ export interface Router {
    */
   observe(): Promise<RouterStatus>;
 
-  /** Stops it gracefully: no new connections, open requests are finished (30 s), then it is killed. Idempotent. */
+  /** Stops it gracefully: no new connections, open requests and connections have 10 s, then they are broken off. Idempotent. */
   stop(): Promise<void>;
 }
 

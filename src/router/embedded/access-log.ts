@@ -24,6 +24,9 @@ export interface AccessEntry {
 let second = 0;
 let secondText = '';
 
+const plain = /^[\x20\x21\x23-\x5b\x5d-\x7e]*$/;
+const quote = (text: string): string => (plain.test(text) ? `"${text}"` : JSON.stringify(text));
+
 /** Put together by hand: this runs for every request, and only what clients chose needs escaping. */
 export function accessLine(entry: AccessEntry): string {
   const whole = Math.floor(entry.ts / 1000);
@@ -34,9 +37,9 @@ export function accessLine(entry: AccessEntry): string {
   const ts = `${secondText}${String(entry.ts % 1000).padStart(3, '0')}Z`;
   const error = entry.error === undefined ? '' : `,"error":"${entry.error}"`;
   return (
-    `{"ts":"${ts}","app":${JSON.stringify(entry.app)},"appId":${JSON.stringify(entry.appId)},` +
-    `"instance":${JSON.stringify(entry.instance)},"release":${entry.release},"method":${JSON.stringify(entry.method)},` +
-    `"host":${JSON.stringify(entry.host)},"path":${JSON.stringify(entry.path)},"status":${entry.status},` +
-    `"bytes":${entry.bytes},"ms":${entry.ms},"requestId":${JSON.stringify(entry.requestId)}${error}}\n`
+    `{"ts":"${ts}","app":${quote(entry.app)},"appId":${quote(entry.appId)},` +
+    `"instance":${quote(entry.instance)},"release":${entry.release},"method":${quote(entry.method)},` +
+    `"host":${quote(entry.host)},"path":${quote(entry.path)},"status":${entry.status},` +
+    `"bytes":${entry.bytes},"ms":${entry.ms},"requestId":${quote(entry.requestId)}${error}}\n`
   );
 }

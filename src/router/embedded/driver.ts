@@ -17,8 +17,8 @@ import { failure, maxSocketPath, routerFiles, running, type RouterFiles } from '
 import { writeOptions } from './options.ts';
 
 const startTimeoutMs = 20_000;
-/** The router's own 30 s for open requests, and some for its end. */
-const stopTimeoutMs = 35_000;
+/** The router's own 10 s for open requests, and some for its end. */
+const stopTimeoutMs = 15_000;
 const pollMs = 20;
 
 export function createEmbeddedRouter(config: RouterConfig): Router {

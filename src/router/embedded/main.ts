@@ -8,7 +8,7 @@ import { readOptions, type RouterOptions } from './options.ts';
 import { RouterServer } from './server.ts';
 
 /** How long open requests have after SIGTERM. */
-const graceMs = 30_000;
+const graceMs = 10_000;
 
 /**
  * @returns the exit code

@@ -90,15 +90,19 @@ export class RotatingFile {
 
   /** The open file, after rotation where `more` bytes would be too many. */
   #open(more: number): number {
-    if (this.#fd !== null && this.#size > 0 && this.#size + more > this.#maxBytes) {
-      closeSync(this.#fd);
+    let fd = this.#fd ?? this.#reopen();
+    if (this.#size > 0 && this.#size + more > this.#maxBytes) {
+      closeSync(fd);
       this.#fd = null;
       renameSync(this.#path, `${this.#path}.1`);
+      fd = this.#reopen();
     }
-    if (this.#fd === null) {
-      this.#fd = openSync(this.#path, 'a', 0o600);
-      this.#size = fstatSync(this.#fd).size;
-    }
+    return fd;
+  }
+
+  #reopen(): number {
+    this.#fd = openSync(this.#path, 'a', 0o600);
+    this.#size = fstatSync(this.#fd).size;
     return this.#fd;
   }
 }

@@ -56,8 +56,8 @@ export class ClientConnection {
     this.#body = new BodyDecoder(framing);
     this.deadline = Date.now() + this.#context.limits.bodyMs;
     const pending = this.#takePending();
+    this.socket.resume();
     if (pending) this.#readBody(this.#body, pending);
-    else this.socket.resume();
   }
 
   /** For the exchange: the instance takes more of the body. */
@@ -65,6 +65,13 @@ export class ClientConnection {
     if (!this.#body) return;
     this.deadline = Date.now() + this.#context.limits.bodyMs;
     this.socket.resume();
+  }
+
+  /** For the exchange: a piece of the response is written. False: the client takes no more for now. */
+  flushResponse(): boolean {
+    const flowing = this.output.flush();
+    if (!flowing && this.stalledSince === 0) this.stalledSince = Date.now();
+    return flowing;
   }
 
   /** For the exchange: the response is written. */

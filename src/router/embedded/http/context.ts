@@ -1,4 +1,5 @@
 /** What connections and exchanges need of the router process; one object for all of them. */
+import type { Socket } from 'node:net';
 import type { AccessEntry } from '../access-log.ts';
 import type { LiveBackend } from '../endpoints.ts';
 import type { ClientConnection } from './client.ts';
@@ -34,8 +35,8 @@ export interface HttpContext {
   limits: Limits;
   clients: Set<ClientConnection>;
   upstreams: Set<UpstreamConnection>;
-  /** Sockets that left HTTP (Upgrade) and end when the router stops. */
-  tunnels: Set<{ destroy(): void }>;
+  /** Clients' sockets that left HTTP (Upgrade) and end when the router stops. */
+  tunnels: Set<Socket>;
   /** Set when the router stops: connections end with their response. */
   stopping: boolean;
   /** The table's version; 0 before there is one. */

@@ -18,6 +18,8 @@ import { clientHead, delivery, interimHead, passableTrailers, type ResponseFacts
 import { resolveTarget, type Target } from './target.ts';
 import { UpstreamConnection, type ConnectFailure, type ResponseSink } from './upstream.ts';
 
+/** What is said of an app that has no instance to go to. */
+const withoutEndpoint = { serving: 'noInstance', starting: 'starting', stopped: 'stopped' } as const;
 const maxAttempts = 3;
 /** How long an endpoint that did not accept a connection is passed over while there are others. */
 const avoidMs = 2000;
@@ -76,7 +78,7 @@ export class Exchange implements ResponseSink {
     const now = Date.now();
     const endpoint = choose(backend.endpoints, this.#tried, now);
     if (!endpoint) {
-      this.#answer(noEndpoint(backend));
+      this.#answer(problems[withoutEndpoint[backend.state]](backend.app));
       return;
     }
     this.#take(endpoint);
@@ -188,10 +190,9 @@ export class Exchange implements ResponseSink {
     client.output.flush();
     const early = client.detach();
     if (early) socket.write(early);
-    const both = { destroy: (): void => [client.socket, socket].forEach((one) => one.destroy()) };
-    this.#context.tunnels.add(both);
+    this.#context.tunnels.add(client.socket);
     tunnel(client.socket, socket, () => {
-      this.#context.tunnels.delete(both);
+      this.#context.tunnels.delete(client.socket);
       this.#bytes = client.socket.bytesWritten;
       this.#release();
       this.#log(101);
@@ -205,7 +206,7 @@ export class Exchange implements ResponseSink {
     this.#framing = to.framing;
     this.#keepAlive = to.keepAlive;
     this.#status = head.status;
-    this.#client.output.text(clientHead(head, facts, { ...to, minor, requestId: this.#requestId }));
+    this.#client.output.text(clientHead(head, facts, to, minor, this.#requestId));
   }
 
   onContent(content: Buffer): void {
@@ -215,9 +216,7 @@ export class Exchange implements ResponseSink {
   }
 
   onFlush(): boolean {
-    const flowing = this.#client.output.flush();
-    if (!flowing && this.#client.stalledSince === 0) this.#client.stalledSince = Date.now();
-    return flowing;
+    return this.#client.flushResponse();
   }
 
   onEnd(trailers: string): void {
@@ -257,7 +256,8 @@ export class Exchange implements ResponseSink {
   }
 
   #answer(problem: Problem): void {
-    const keepAlive = this.#facts.keepAlive && (this.#facts.framing === 0 || this.requestSent);
+    const bodyRead = this.#facts.framing === 0 || this.requestSent;
+    const keepAlive = this.#facts.keepAlive && bodyRead && problem.code !== 'bad_request';
     const close = !keepAlive || this.#head.minor === 0 || this.#context.stopping;
     const to = { accept: this.#facts.accept, body: this.method !== 'HEAD', close, requestId: this.#requestId };
     this.#client.output.text(problemResponse(problem, to));
@@ -295,9 +295,4 @@ export class Exchange implements ResponseSink {
       ...(error === undefined ? {} : { error }),
     });
   }
-}
-
-function noEndpoint(backend: LiveBackend): Problem {
-  if (backend.state === 'stopped') return problems.stopped(backend.app);
-  return backend.state === 'starting' ? problems.starting(backend.app) : problems.noInstance(backend.app);
 }

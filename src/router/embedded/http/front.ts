@@ -37,7 +37,7 @@ export class HttpFront {
     const end = setTimeout(() => {
       for (const client of context.clients) client.socket.destroy();
       for (const upstream of context.upstreams) upstream.destroy();
-      for (const both of context.tunnels) both.destroy();
+      for (const socket of context.tunnels) socket.destroy();
     }, graceMs);
     await closed;
     clearTimeout(end);

@@ -32,7 +32,9 @@ export interface ResponseHead {
 }
 
 const token = "[!#$%&'*+\\-.^_`|~0-9A-Za-z]+";
-const requestLine = new RegExp(`^(${token}) ([\\x21-\\x7e\\x80-\\xff]+) HTTP/([0-9])\\.([0-9])$`);
+const methodForm = new RegExp(`^${token}$`);
+const targetForm = /^[\x21-\x7e\x80-\xff]+$/;
+const versionForm = /^HTTP\/[0-9]\.[0-9]$/;
 const statusLine = /^HTTP\/1\.([01]) ([1-9][0-9]{2})(?: ([\t\x20-\x7e\x80-\xff]*))?$/;
 const fieldLines = new RegExp(`^(?:${token}:[\\t\\x20-\\x7e\\x80-\\xff]*\\r\\n)*$`);
 
@@ -44,15 +46,20 @@ export function areFieldLines(text: string): boolean {
 /** @param text a request's head up to and with the CRLF of its last field line. @throws HttpError 400, 414, 505 */
 export function parseRequestHead(text: string): RequestHead {
   const end = text.indexOf('\r\n');
-  const line = requestLine.exec(text.slice(0, end));
-  if (!line) throw new HttpError(400, 'the request line is malformed');
-  const [, method = '', target = '', major, minor] = line;
-  if (major !== '1') throw new HttpError(505, `HTTP/${major ?? ''}.${minor ?? ''} is not spoken here, HTTP/1.1 is`);
+  const first = text.indexOf(' ');
+  const last = text.lastIndexOf(' ', end);
+  const method = text.slice(0, first);
+  const target = text.slice(first + 1, last);
+  const version = text.slice(last + 1, end);
+  if (!methodForm.test(method) || !targetForm.test(target) || !versionForm.test(version)) {
+    throw new HttpError(400, 'the request line is malformed');
+  }
+  if (!version.startsWith('HTTP/1.')) throw new HttpError(505, `${version} is not spoken here, HTTP/1.1 is`);
   if (target.length > maxTarget) throw new HttpError(414, `the request target is longer than ${maxTarget} bytes`);
   const fields = text.slice(end + 2);
   if (!areFieldLines(fields)) throw new HttpError(400, 'a header line is malformed');
   // RFC 9110, 2.5: a higher minor version is read as the highest that is known.
-  return { method, target, minor: minor === '0' ? 0 : 1, fields };
+  return { method, target, minor: version === 'HTTP/1.0' ? 0 : 1, fields };
 }
 
 /** @param text as for requests. @throws HttpError 502 */
@@ -65,12 +72,52 @@ export function parseResponseHead(text: string): ResponseHead {
   return { status: Number(line[2]), reason: line[3] ?? '', minor: line[1] === '0' ? 0 : 1, fields };
 }
 
-/** Calls back for each field line: name in lower case, value without surrounding blanks, and the line with its CRLF. */
-export function eachField(fields: string, visit: (name: string, value: string, line: string) => void): void {
+/** Field names with a meaning, recognised by length and first letter before a string is made of a name. */
+export class FieldNames {
+  readonly #names: ReadonlySet<string>;
+  readonly #letters = new Int32Array(64);
+
+  constructor(names: readonly string[]) {
+    this.#names = new Set(names);
+    for (const name of names) this.#letters[name.length]! |= letterBit(name.charCodeAt(0));
+  }
+
+  /**
+   * Calls back for each field of one of these names, in lower case, with its value.
+   *
+   * A field that is spelt with `_` for `-` is left out without a call: CGI and WSGI read `X_Forwarded_For` as
+   * `X-Forwarded-For`, so a client could say with it what only the router may say.
+   * @param visit whether to keep the field
+   * @returns the field lines that are kept, and all others
+   */
+  filter(fields: string, visit: (name: string, value: string) => boolean): string {
+    let kept = '';
+    let from = 0;
+    for (let at = 0, next = 0; at < fields.length; at = next) {
+      const end = fields.indexOf('\r\n', at);
+      const colon = fields.indexOf(':', at);
+      next = end + 2;
+      if ((this.#letters[colon - at] ?? 0) & letterBit(fields.charCodeAt(at))) {
+        const name = fields.slice(at, colon).toLowerCase();
+        if (this.#names.has(name)) {
+          if (visit(name, trimBlanks(fields, colon + 1, end))) continue;
+        } else if (!this.#names.has(name.replaceAll('_', '-'))) continue;
+        kept += fields.slice(from, at);
+        from = next;
+      }
+    }
+    return from === 0 ? fields : kept + fields.slice(from);
+  }
+}
+
+const letterBit = (code: number): number => 1 << (code & 31);
+
+/** Calls back for each field line: name in lower case, and the line with its CRLF. */
+export function eachField(fields: string, visit: (name: string, line: string) => void): void {
   for (let at = 0; at < fields.length;) {
     const end = fields.indexOf('\r\n', at);
     const colon = fields.indexOf(':', at);
-    visit(fields.slice(at, colon).toLowerCase(), trimBlanks(fields, colon + 1, end), fields.slice(at, end + 2));
+    visit(fields.slice(at, colon).toLowerCase(), fields.slice(at, end + 2));
     at = end + 2;
   }
 }

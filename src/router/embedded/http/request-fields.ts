@@ -4,7 +4,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import { chunked, parseLength, type Framing } from './body.ts';
-import { HttpError, eachField, listElements, type RequestHead } from './grammar.ts';
+import { FieldNames, HttpError, eachField, listElements, type RequestHead } from './grammar.ts';
 
 export interface RequestFacts {
   /** The one Host header, as sent. */
@@ -35,13 +35,11 @@ export interface Hop {
 }
 
 /** Fields with a meaning for this hop; all others are passed on. */
-const known = new Set([
+const known = new FieldNames([
   'host', 'content-length', 'transfer-encoding', 'connection', 'upgrade', 'expect', 'te', 'keep-alive',
   'proxy-connection', 'proxy-authenticate', 'proxy-authorization', 'http2-settings', 'x-forwarded-for',
   'x-forwarded-proto', 'x-forwarded-host', 'x-forwarded-port', 'forwarded', 'x-request-id', 'accept',
 ]); // prettier-ignore
-/** CGI and WSGI read `X_Forwarded_For` as `X-Forwarded-For`: a client could say with it what only the router may say. */
-const isLookalike = (name: string): boolean => name.includes('_') && known.has(name.replaceAll('_', '-'));
 const saneRequestId = /^[A-Za-z0-9._~+/=:@-]{1,200}$/;
 
 /** @throws HttpError 400 or 501 where framing or host could be read in more than one way */
@@ -67,11 +65,7 @@ export function requestFacts(head: RequestHead): RequestFacts {
   let upgrade = '';
   const join = (before: string, value: string): string => (before === '' ? value : `${before}, ${value}`);
 
-  eachField(head.fields, (name, value, line) => {
-    if (!known.has(name)) {
-      if (!isLookalike(name)) facts.passed += line;
-      return;
-    }
+  facts.passed = known.filter(head.fields, (name, value) => {
     switch (name) {
       case 'host':
         hosts++;
@@ -118,10 +112,10 @@ export function requestFacts(head: RequestHead): RequestFacts {
         break;
       case 'accept':
         facts.accept = join(facts.accept, value);
-        facts.passed += line;
-        break;
+        return true;
       default: // hop by hop: ends here
     }
+    return false;
   });
 
   if (hosts > 1) throw new HttpError(400, 'there is more than one Host header');
@@ -154,7 +148,7 @@ export function withoutNamed(fields: string, options: string[]): string {
   const named = options.filter((option) => option !== 'close' && option !== 'keep-alive' && option !== 'upgrade');
   if (named.length === 0) return fields;
   let kept = '';
-  eachField(fields, (name, _value, line) => {
+  eachField(fields, (name, line) => {
     if (!named.includes(name)) kept += line;
   });
   return kept;

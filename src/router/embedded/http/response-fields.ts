@@ -1,6 +1,6 @@
 /** From the head that an instance answered to the head that the client gets; the counterpart of request-fields. */
 import { chunked, parseLength, untilClose, type Framing } from './body.ts';
-import { HttpError, eachField, listElements, type ResponseHead } from './grammar.ts';
+import { FieldNames, HttpError, eachField, listElements, type ResponseHead } from './grammar.ts';
 import { withoutNamed } from './request-fields.ts';
 
 export interface ResponseFacts {
@@ -18,7 +18,7 @@ export interface ResponseFacts {
   passed: string;
 }
 
-const known = new Set([
+const known = new FieldNames([
   'content-length', 'transfer-encoding', 'connection', 'keep-alive', 'proxy-connection', 'upgrade', 'te', 'date',
   'x-request-id',
 ]); // prettier-ignore
@@ -35,30 +35,32 @@ export function responseFacts(head: ResponseHead, method: string): ResponseFacts
     length: null,
     passed: '',
   };
-  let coding: string | null = null;
+  let coding = '';
   let connection = '';
-  eachField(head.fields, (name, value, line) => {
-    if (!known.has(name)) {
-      facts.passed += line;
-      return;
+  facts.passed = known.filter(head.fields, (name, value) => {
+    switch (name) {
+      case 'date':
+        return (facts.hasDate = true);
+      case 'x-request-id':
+        return (facts.hasRequestId = true);
+      case 'content-length':
+        facts.length = sameLength(facts.length, parseLength(value));
+        break;
+      case 'transfer-encoding':
+        coding = coding === '' ? value.toLowerCase() : `${coding}, ${value.toLowerCase()}`;
+        break;
+      case 'connection':
+        connection += `,${value}`;
+        break;
+      case 'upgrade':
+        facts.upgrade = value;
+        break;
+      case 'keep-alive':
+        facts.keepAliveTimeout = Number(/(?:^|[,; ])timeout=([0-9]{1,6})/i.exec(value)?.[1] ?? 0);
+        break;
+      default: // hop by hop: ends here
     }
-    if (name === 'date' || name === 'x-request-id') {
-      facts.passed += line;
-      if (name === 'date') facts.hasDate = true;
-      else facts.hasRequestId = true;
-    } else if (name === 'content-length') {
-      const length = parseLength(value);
-      if (facts.length !== null && facts.length !== length) throw ambiguous('several Content-Length headers');
-      facts.length = length;
-    } else if (name === 'transfer-encoding') {
-      coding = coding === null ? value.toLowerCase() : `${coding}, ${value.toLowerCase()}`;
-    } else if (name === 'connection') {
-      connection += `,${value}`;
-    } else if (name === 'upgrade') {
-      facts.upgrade = value;
-    } else if (name === 'keep-alive') {
-      facts.keepAliveTimeout = Number(/(?:^|[,; ])timeout=([0-9]{1,6})/i.exec(value)?.[1] ?? 0);
-    }
+    return false;
   });
   if (connection !== '') {
     const options = listElements(connection);
@@ -72,10 +74,15 @@ export function responseFacts(head: ResponseHead, method: string): ResponseFacts
 
 const ambiguous = (what: string): HttpError => new HttpError(502, `it sent ${what}`);
 
+function sameLength(before: number | null, length: number): number {
+  if (before !== null && before !== length) throw ambiguous('several Content-Length headers');
+  return length;
+}
+
 /** RFC 9112, 6.3. */
-function framingOf(head: ResponseHead, method: string, coding: string | null, length: number | null): Framing {
+function framingOf(head: ResponseHead, method: string, coding: string, length: number | null): Framing {
   if (hasNoBody(head.status, method)) return 0;
-  if (coding !== null) {
+  if (coding !== '') {
     if (length !== null) throw ambiguous('both Content-Length and Transfer-Encoding');
     if (coding !== 'chunked') throw ambiguous(`the Transfer-Encoding "${coding}", which is not known`);
     return chunked;
@@ -105,16 +112,18 @@ export function delivery(facts: ResponseFacts, minor: 0 | 1, keepAlive: boolean)
 export function clientHead(
   head: ResponseHead,
   facts: ResponseFacts,
-  to: Delivery & { minor: 0 | 1; requestId: string },
+  to: Delivery,
+  minor: 0 | 1,
+  requestId: string,
 ): string {
   let text = `HTTP/1.1 ${head.status} ${head.reason}\r\n${facts.passed}`;
   if (!facts.hasDate) text += `Date: ${httpDate()}\r\n`;
-  if (!facts.hasRequestId) text += `X-Request-Id: ${to.requestId}\r\n`;
+  if (!facts.hasRequestId) text += `X-Request-Id: ${requestId}\r\n`;
   if (to.framing === chunked) text += 'Transfer-Encoding: chunked\r\n';
   else if (facts.length !== null && head.status !== 204) text += `Content-Length: ${facts.length}\r\n`;
   if (head.status === 426 && facts.upgrade !== '') text += `Upgrade: ${facts.upgrade}\r\n`;
   if (!to.keepAlive) text += 'Connection: close\r\n';
-  else if (to.minor === 0) text += 'Connection: keep-alive\r\n';
+  else if (minor === 0) text += 'Connection: keep-alive\r\n';
   return `${text}\r\n`;
 }
 
@@ -141,7 +150,7 @@ export function httpDate(now = Date.now()): string {
 export function passableTrailers(fields: string): string {
   if (fields === '') return '';
   let kept = '';
-  eachField(fields, (name, _value, line) => {
+  eachField(fields, (name, line) => {
     if (!forbiddenTrailers.has(name)) kept += line;
   });
   return kept;

@@ -1,0 +1,135 @@
+import { spawn } from 'node:child_process';
+import {
+  chmodSync,
+  closeSync,
+  existsSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, afterEach, describe, expect, it } from 'vitest';
+import type { RouterConfig, SpawnDetached } from '../../src/router/port.ts';
+import { createRouter } from '../../src/router/registry.ts';
+import { lockHolder } from '../../src/shared/lock-file.ts';
+import { isAlive } from '../../src/shared/processes.ts';
+import { bundledProgram, removeBundles } from '../support/bundle.ts';
+import { eventually, httpServer } from '../support/wire.ts';
+import { routerConformance } from './router.suite.ts';
+import { CleanUp, tableOf, type MakeOptions, type RouterUnderTest } from './router/support.ts';
+
+const spawnDetached: SpawnDetached = (argv, { logFile, env }) => {
+  const log = openSync(logFile, 'a', 0o600);
+  const child = spawn(argv[0]!, argv.slice(1), { detached: true, stdio: ['ignore', log, log], env });
+  closeSync(log);
+  child.unref();
+  return Promise.resolve(child.pid!);
+};
+
+const program = async () => [
+  process.execPath,
+  await bundledProgram('paas-router.js', 'src/router/embedded/main.ts', 'router.js'),
+];
+
+async function configured(options: MakeOptions, directory: string): Promise<RouterConfig> {
+  const { port = 0, ...rest } = options;
+  return { directory, address: '127.0.0.1', port, program: await program(), spawnDetached, ...rest };
+}
+
+async function make(options: MakeOptions = {}): Promise<RouterUnderTest & { directory: string }> {
+  const directory = mkdtempSync(join(tmpdir(), 'paas-router-'));
+  const router = createRouter('embedded', await configured(options, directory));
+  const dispose = async (): Promise<void> => {
+    await made.kill();
+    rmSync(directory, { recursive: true, force: true });
+  };
+  const made = {
+    router,
+    directory,
+    dispose,
+    kill: async () => {
+      const holder = lockHolder(join(directory, 'router.lock'));
+      if (!holder) return;
+      process.kill(holder.pid, 'SIGKILL');
+      await eventually('the router to be dead', () => !isAlive(holder));
+    },
+    accessLog: () => {
+      const path = join(directory, 'access.log');
+      const text = existsSync(path) ? readFileSync(path, 'utf8') : '';
+      const lines = text.split('\n').filter((line) => line !== '');
+      return Promise.resolve(lines.map((line) => JSON.parse(line) as Record<string, unknown>));
+    },
+  };
+  try {
+    await router.start();
+  } catch (error) {
+    await dispose();
+    throw error;
+  }
+  return made;
+}
+
+routerConformance('embedded', make);
+afterAll(removeBundles);
+
+describe('the embedded router process', () => {
+  const cleanUp = new CleanUp();
+  afterEach(() => cleanUp.run());
+  const running = async (options?: MakeOptions) => {
+    const made = await make(options);
+    cleanUp.add({ close: () => made.dispose() });
+    return made;
+  };
+  const mode = (path: string) => statSync(path).mode & 0o777;
+
+  it('keeps its files to itself', async () => {
+    const { directory, router } = await running();
+    await router.apply(tableOf({}));
+    expect(mode(directory)).toBe(0o700);
+    for (const name of ['admin.sock', 'table.json', 'running.json', 'router.out'])
+      expect(mode(join(directory, name))).toBe(0o600);
+  });
+
+  it('starts without a table when the one on disk is damaged, and says so', async () => {
+    const made = await running();
+    await made.router.apply(tableOf({}));
+    await made.kill();
+    truncateSync(join(made.directory, 'table.json'), 10);
+    const status = await made.router.start();
+    expect(status).toMatchObject({ version: 0, problems: [expect.stringContaining('table.json is damaged')] });
+    expect((await made.router.apply(tableOf({}))).problems).toEqual([]);
+  });
+
+  it('is replaced when it was started with other settings', async () => {
+    const made = await running();
+    const app = cleanUp.add(await httpServer((_request, response) => response.end('ok')));
+    const { url, version } = await made.router.apply(tableOf({ k: { servers: [app] } }));
+    const before = lockHolder(join(made.directory, 'router.lock'))!;
+    const other = createRouter('embedded', await configured({ responseTimeoutMs: 5000 }, made.directory));
+    expect(await other.start()).toMatchObject({ url, version });
+    expect(isAlive(before)).toBe(false);
+  });
+
+  it('refuses a directory whose control socket would have too long a path', async () => {
+    const config = await configured({}, join(tmpdir(), 'x'.repeat(100)));
+    await expect(createRouter('embedded', config).start()).rejects.toMatchObject({ code: 'unsupported' });
+  });
+
+  it('says why when the program ends at once', async () => {
+    const { directory } = await running();
+    chmodSync(directory, 0o700);
+    const config = {
+      ...(await configured({}, join(directory, 'r'))),
+      program: [process.execPath, '-e', 'process.exit(3)', '--'],
+    };
+    await expect(createRouter('embedded', config).start()).rejects.toMatchObject({ code: 'unavailable' });
+  });
+
+  it('knows no other driver by name', () => {
+    expect(() => createRouter('toString', {} as RouterConfig)).toThrow(/no router driver/);
+  });
+});

@@ -1,0 +1,66 @@
+/** What the parts of the router suite share: the driver under test, tables, and clean-up. */
+import type { Endpoint, RouteTable } from '../../../src/shared/contracts/routes.ts';
+import type { Router } from '../../../src/router/port.ts';
+import type { TestServer } from '../../support/wire.ts';
+
+export interface RouterUnderTest {
+  router: Router;
+  /** Kills the router as `kill -9` does. */
+  kill(): Promise<void>;
+  /** Lines of the access log so far. */
+  accessLog(): Promise<Record<string, unknown>[]>;
+  /** Stops it and removes its directory. */
+  dispose(): Promise<void>;
+}
+
+export interface MakeOptions {
+  port?: number;
+  responseTimeoutMs?: number;
+}
+
+export type MakeRouter = (options?: MakeOptions) => Promise<RouterUnderTest>;
+
+/** An app as a table names it. */
+export interface TestApp {
+  app?: string;
+  state?: 'serving' | 'starting' | 'stopped';
+  servers: (TestServer | { port: number })[];
+  routes?: string[];
+  tcp?: number[];
+}
+
+let tableVersion = 0;
+
+/** A table of apps by key; routes are `host/path`. Instances are `KEY-0`, `KEY-1`, … */
+export function tableOf(apps: Record<string, TestApp>): RouteTable {
+  const table: RouteTable = { version: ++tableVersion, http: [], tcp: [], backends: {} };
+  for (const [key, { app, state = 'serving', servers, routes = [`${key}.test`], tcp = [] }] of Object.entries(apps)) {
+    const endpoints = servers.map(({ port }, index): Endpoint => {
+      return { instance: `${key}-${index}`, name: `web.${index + 1}`, release: 1, address: '127.0.0.1', port };
+    });
+    table.backends[key] = { app: app ?? `default/dev/${key}`, appId: `app_${key}`, state, endpoints };
+    for (const route of routes) {
+      const slash = route.indexOf('/');
+      const host = slash === -1 ? route : route.slice(0, slash);
+      table.http.push({ host, path: slash === -1 ? '/' : route.slice(slash), backend: key });
+    }
+    for (const port of tcp) table.tcp.push({ port, backend: key });
+  }
+  return table;
+}
+
+/** Closes what a test opened, last first. */
+export class CleanUp {
+  readonly #actions: (() => unknown)[] = [];
+
+  add<T extends { close(): unknown }>(resource: T): T {
+    this.#actions.push(() => resource.close());
+    return resource;
+  }
+
+  async run(): Promise<void> {
+    for (const action of this.#actions.splice(0).reverse()) await action();
+  }
+}
+
+export const portOf = (url: string): number => Number(new URL(url).port);
