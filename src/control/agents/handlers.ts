@@ -12,6 +12,8 @@ type Hello = Extract<AgentMessage, { type: 'hello' }>;
 export function createHandlers(control: Control): HubHandlers {
   /** Positions that became durable since the last acknowledgement to each host. */
   const acks = new Map<string, Map<string, { instance: string; stream: 'stdout' | 'stderr'; offset: number }>>();
+  /** Which host may write an instance's log, as asked before. */
+  const owners = new Map<string, string>();
 
   return { hello, message, logs, closed };
 
@@ -120,8 +122,6 @@ export function createHandlers(control: Control): HubHandlers {
       },
     );
   }
-
-  const owners = new Map<string, string>();
 
   /** Agents write the logs of what runs on their host, nothing else. */
   async function mayWrite(hostId: string, header: LogBlock): Promise<boolean> {

@@ -1,5 +1,5 @@
 /** Endpoints of hosts, clouds, clusters and base images. */
-import * as z from 'zod/mini';
+import type * as z from 'zod/mini';
 import * as api from '../../shared/contracts/api.ts';
 import { PaasError, asPaasError } from '../../shared/errors.ts';
 import type { HostFacts } from '../../shared/contracts/agent.ts';

@@ -7,7 +7,7 @@ import { publicEvent } from '../events/events.ts';
 import type { FollowQuery, LogEntry, LogQuery } from '../logs/port.ts';
 import { endpoint, queryInt, type Call, type Endpoint } from './define.ts';
 import { appOf, appPath } from './naming.ts';
-import { openSse, Pulse } from './sse.ts';
+import { heartbeatMs, openSse, Pulse } from './sse.ts';
 
 export const logEndpoints: Endpoint[] = [
   endpoint({
@@ -79,6 +79,8 @@ async function streamLogs(call: Call<unknown>): Promise<void> {
   raw.on('close', () => gone.abort());
   raw.writeHead(200, { 'content-type': 'application/x-ndjson', 'cache-control': 'no-store' });
   raw.flushHeaders();
+  // An empty line now and then tells the client that the connection lives.
+  const beat = setInterval(() => raw.write('\n'), heartbeatMs);
   // The client is told of a failure in the stream itself: its status line is out already.
   try {
     if (follow) {
@@ -102,6 +104,8 @@ async function streamLogs(call: Call<unknown>): Promise<void> {
     const body =
       error instanceof PaasError ? error.toJSON() : new PaasError('internal', 'Reading the logs failed.').toJSON();
     raw.end(JSON.stringify({ error: body }) + '\n');
+  } finally {
+    clearInterval(beat);
   }
 }
 

@@ -8,7 +8,8 @@ export interface Sse {
   closed: AbortSignal;
 }
 
-const heartbeatMs = 10_000;
+/** Clients take a longer silence for a dead connection. */
+export const heartbeatMs = 10_000;
 const maxBuffered = 16 << 20;
 
 /** Takes the reply over from Fastify (`text/event-stream`). */

@@ -172,7 +172,8 @@ function addDamageGaps(scan: SegmentScan): void {
   const next = new Map<string, number>(scan.head?.positions.map(([id, seq]) => [id, seq]));
   const seen = new Map<string, number>();
   for (const block of scan.blocks) {
-    const expected = next.get(block.origin.id);
+    // The head knows every instance that came before; others begin at 1.
+    const expected = next.get(block.origin.id) ?? (scan.head ? 1 : undefined);
     const missing = expected === undefined ? 0 : block.seq - (block.gap?.lines ?? 0) - expected;
     if (missing > 0) {
       const since = block.gap?.since ?? seen.get(block.origin.id) ?? block.ts;
