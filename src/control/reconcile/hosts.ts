@@ -198,9 +198,17 @@ export class HostReconciler {
     const pushes = await store.db.selectFrom('deployments').select('id').where('state', '=', 'building').execute();
     if (builds.length + pushes.length > 0 && !compute.some((host) => host.state === 'ready')) need = Math.max(need, 1);
     const missing = Math.min(need - coming, maxHosts - compute.length);
+    if (missing > 0 && this.#mayComeBack(compute)) return;
     for (let i = 0; i < missing; i++) {
       await this.createIntent({ roles: ['compute', 'build'], cpu: hostCpu, memoryMb: hostMemoryMb, actor: 'platform' });
     }
+  }
+
+  /** Whether a host fell silent only just now: its room may be there again before a new host would be. */
+  #mayComeBack(hosts: readonly HostRow[]): boolean {
+    const { settings, startedAt } = this.#control;
+    const patience = Date.now() - settings.timing.startGrace;
+    return hosts.some((host) => host.state === 'unreachable' && Math.max(host.last_seen ?? 0, startedAt) > patience);
   }
 
   /** Records that a host shall exist. The next look creates it. Returns its name. */

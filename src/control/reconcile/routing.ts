@@ -17,6 +17,8 @@ export class Routing {
   readonly #drainMs: number;
   #table: RouteTable = { version: 0, http: [], tcp: [], backends: {} };
   #loaded = false;
+  /** The acknowledged version at the last look: what waits for it is woken when it moves. */
+  #seen = -1;
   /** Router hosts that count: ready ones. */
   #routers: string[] = [];
   readonly #statuses = new Map<string, RouterStatus>();
@@ -92,7 +94,6 @@ export class Routing {
       .map((h) => h.id);
     const next = await this.#build();
     const { version: _, ...content } = this.#table;
-    const before = this.#acknowledged();
     if (!sameJson(content, next)) {
       this.#table = { version: this.#table.version + 1, ...next };
       await this.#save();
@@ -100,7 +101,10 @@ export class Routing {
     }
     this.#remember();
     const stopped = await this.#stopDrained(now);
-    return { stopped, advanced: before !== this.#acknowledged() };
+    const acknowledged = this.#acknowledged();
+    const advanced = acknowledged !== this.#seen;
+    this.#seen = acknowledged;
+    return { stopped, advanced };
   }
 
   #remember(): void {

@@ -62,7 +62,9 @@ function goOn(input: RolloutInput): RolloutDecision {
   for (const { processType, target, healthy, fresh, others, oldRemains } of types) {
     const paused = input.state === 'paused';
     const recreate = input.strategy === 'recreate';
-    const limit = paused ? fresh : recreate ? (oldRemains ? 0 : target) : healthy + input.maxInFlight;
+    // The first release has nothing to be gentle with.
+    const inFlight = input.from === null ? target : input.maxInFlight;
+    const limit = paused ? fresh : recreate ? (oldRemains ? 0 : target) : healthy + inFlight;
     wanted.push({ ...input.to, processType, count: Math.min(target, Math.max(limit, healthy)) });
     const capacity = input.oldTargets[processType] ?? 0;
     // A process type that the new release no longer has serves until the rest of the release is up.
