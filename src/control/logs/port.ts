@@ -86,7 +86,10 @@ export interface LogStore {
    * served from disk; only what retention drops meanwhile becomes a gap. It slows nothing but itself.
    */
   follow(query: FollowQuery, signal: AbortSignal): AsyncIterable<LogBatch>;
-  /** Calls the listener with what arrives from now on, at once (before it is durable). Returns how to stop. */
+  /**
+   * Calls the listener, which must not throw, with what arrives from now on, at once (before it is durable). Returns how
+   * to stop.
+   */
   subscribe(filter: LogFilter, listener: (entries: LogEntry[]) => void): () => void;
   /** Size and age of an app's log, or of all. */
   usage(appId?: string): LogUsage;
