@@ -21,7 +21,7 @@ export interface AccessEntry {
   error?: string;
 }
 
-let second = 0;
+let second = -1;
 let secondText = '';
 
 const plain = /^[\x20\x21\x23-\x5b\x5d-\x7e]*$/;

@@ -133,6 +133,7 @@ const isBlank = (code: number): boolean => code === 0x20 || code === 0x09;
 
 /** The elements of a comma-separated field value, lower case, without empty ones. */
 export function listElements(value: string): string[] {
+  if (value === 'keep-alive' || value === 'close') return [value];
   return value
     .toLowerCase()
     .split(',')

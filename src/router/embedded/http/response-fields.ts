@@ -50,7 +50,7 @@ export function responseFacts(head: ResponseHead, method: string): ResponseFacts
         coding = coding === '' ? value.toLowerCase() : `${coding}, ${value.toLowerCase()}`;
         break;
       case 'connection':
-        connection += `,${value}`;
+        connection = connection === '' ? value : `${connection},${value}`;
         break;
       case 'upgrade':
         facts.upgrade = value;
@@ -134,7 +134,7 @@ export function interimHead(head: ResponseHead, facts: ResponseFacts): string {
 }
 
 let dateText = '';
-let dateSecond = 0;
+let dateSecond = -1;
 
 /** Now as an IMF-fixdate, made once a second. */
 export function httpDate(now = Date.now()): string {
