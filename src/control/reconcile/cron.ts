@@ -8,6 +8,9 @@ import type { ReleaseProcesses } from '../deploy/types.ts';
 /** A server that was away starts a missed run only if it was due within this time. */
 const catchUpMs = 60_000;
 
+/** Stands for the moment at which a schedule was seen for the first time. */
+export const firstSeen = 0;
+
 /** Looks at all schedules; meant to be called every second. */
 export async function reconcileCron(control: Control, now = Date.now()): Promise<void> {
   const rows = await control.store.db
@@ -25,15 +28,11 @@ export async function reconcileCron(control: Control, now = Date.now()): Promise
       JSON.parse(app.processes) as ReleaseProcesses,
     )) {
       if (kind !== 'cron' || schedule === null || app.release === null) continue;
+      const isNew = await claim(control, app.id, processType, firstSeen);
       const due = lastDue(schedule, now);
-      if (due === null) continue;
-      const first = await control.store.db
-        .insertInto('cron_runs')
-        .values({ app_id: app.id, process_type: processType, scheduled_at: due, instance_id: null })
-        .onConflict((conflict) => conflict.doNothing())
-        .executeTakeFirst();
+      // What was due before the schedule was there is not caught up with.
+      if (due === null || !(await claim(control, app.id, processType, due)) || isNew) continue;
       const tag = `cron/${processType}/${due}`;
-      if ((first.numInsertedOrUpdatedRows ?? 0n) === 0n) continue;
       const memoryMb = formationOf(app)[processType]?.memoryMb ?? 512;
       await runOnce(control, app.id, {
         release: app.release,
@@ -50,6 +49,16 @@ export async function reconcileCron(control: Control, now = Date.now()): Promise
       });
     }
   }
+}
+
+/** Records a time of a schedule; true when it was not recorded before. */
+async function claim(control: Control, appId: string, processType: string, time: number): Promise<boolean> {
+  const result = await control.store.db
+    .insertInto('cron_runs')
+    .values({ app_id: appId, process_type: processType, scheduled_at: time, instance_id: null })
+    .onConflict((conflict) => conflict.doNothing())
+    .executeTakeFirst();
+  return (result.numInsertedOrUpdatedRows ?? 0n) > 0n;
 }
 
 /** The last time that a schedule (five fields, UTC) was due within the catch-up window, or null. */

@@ -1,6 +1,7 @@
 /** What has to be tidied now and then: blobs, logs, events, nonces, old rows. Never what is still needed. */
 import { statfs } from 'node:fs/promises';
 import type { Control } from '../context.ts';
+import { firstSeen } from './cron.ts';
 import { pushOf } from './advance.ts';
 import type { StoredNonces } from '../store/nonces.ts';
 
