@@ -1,19 +1,19 @@
 /** Starting real instances in tests: directories that app users may enter, trees out of memory, a supervisor on top. */
 import { execFileSync } from 'node:child_process';
-import { chmodSync, chownSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { expect } from 'vitest';
-import { createHash } from 'node:crypto';
-import type { InstanceSpec, InstanceStatus } from '../../src/shared/contracts/instances.ts';
+import type { InstanceStatus } from '../../src/shared/contracts/instances.ts';
 import { listProcesses } from '../../src/shared/processes.ts';
 import type { Clock } from '../../src/agent/clock.ts';
 import type { RuntimeKind } from '../../src/agent/runtimes/port.ts';
 import { drivers, findRuntimes } from '../../src/agent/runtimes/registry.ts';
 import type { LogSink } from '../../src/agent/supervisor/context.ts';
 import { createSupervisor, type Supervisor } from '../../src/agent/supervisor/index.ts';
+import { address, MemoryTrees, specOf } from './instances-data.ts';
 
-export const address = '127.0.0.1';
+export { MemoryTrees, specOf };
 
 /** A temporary directory that other users may search. */
 export function openTemporary(): string {
@@ -23,28 +23,6 @@ export function openTemporary(): string {
 }
 
 const noLog = { info: () => undefined, warn: () => undefined, error: () => undefined };
-
-/** Trees out of memory: digest → files. */
-export class MemoryTrees {
-  readonly #trees = new Map<string, Record<string, string>>();
-  materialised = 0;
-
-  add(files: Record<string, string>): string {
-    const digest = createHash('sha256').update(JSON.stringify(files)).digest('hex');
-    this.#trees.set(digest, files);
-    return digest;
-  }
-
-  materialise(digest: string, dest: string, owner?: { uid: number; gid: number }): Promise<void> {
-    this.materialised++;
-    mkdirSync(dest);
-    for (const [name, text] of Object.entries(this.#trees.get(digest) ?? {})) {
-      writeFileSync(path.join(dest, name), text, { mode: 0o755 });
-      if (owner) chownSync(path.join(dest, name), owner.uid, owner.gid);
-    }
-    return Promise.resolve();
-  }
-}
 
 export interface TestHost {
   directory: string;
@@ -97,31 +75,6 @@ export async function openHost(options: { kind?: RuntimeKind; clock?: Clock; log
     },
   };
   return host;
-}
-
-let count = 0;
-
-/** A spec with what the test is about; `worker`, restarted, stopped within 2 s, unless it says otherwise. */
-export function specOf(change: Partial<InstanceSpec> & { tree?: string } = {}): InstanceSpec {
-  const { tree = '0'.repeat(64), ...rest } = change;
-  return {
-    id: `ins_${process.pid}_${++count}`,
-    name: 'web.1',
-    app: { id: 'app_test', name: 'shop', project: 'default', environment: 'dev' },
-    release: 1,
-    processType: 'web',
-    kind: 'worker',
-    image: { tree, base: { name: 'host', digest: '0'.repeat(64) } },
-    command: 'exec sleep 600',
-    env: {},
-    memoryMb: 256,
-    health: { type: 'process', timeoutMs: 10_000, intervalMs: 200 },
-    graceMs: 2000,
-    restart: 'always',
-    runtime: 'auto',
-    restartToken: '',
-    ...rest,
-  };
 }
 
 /** Command lines of running processes that contain a text. */

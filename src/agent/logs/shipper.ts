@@ -13,7 +13,7 @@ import { watchDirectory } from '../directory-watch.ts';
 import { LogStream, type LogLabels, type LogSource, type StreamName } from './source.ts';
 
 export interface LogShipperOptions {
-  /** Hands a block over; false: not now (no link, or the link is full), it is offered again. */
+  /** Hands a block over; false: it was not taken (no link, or the link is full) and is to be offered again. */
   send(header: LogBlock, payload: Buffer): boolean;
   /** All output of an ended source is stored by the control plane: its files may go. Called once a source. */
   delivered(instance: string): void;

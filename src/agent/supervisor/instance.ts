@@ -8,7 +8,6 @@
  *
  * Its record is written before every step that a following agent must know of.
  */
-import { rm } from 'node:fs/promises';
 import path from 'node:path';
 import type { InstanceSpec, InstanceStatus } from '../../shared/contracts/instances.ts';
 import { asPaasError, PaasError } from '../../shared/errors.ts';
@@ -16,16 +15,15 @@ import { bootId, type ProcessEntry } from '../../shared/processes.ts';
 import type { LimitGroup } from '../limits/port.ts';
 import { errorFields } from '../log.ts';
 import { isPortFree } from '../ports.ts';
-import { logFile } from '../runtimes/keeper.ts';
 import type { RuntimeCommand } from '../runtimes/port.ts';
 import { driverOf } from '../runtimes/registry.ts';
 import { targetOf, watchRun } from './attention.ts';
 import type { InstanceContext } from './context.ts';
 import { afterEnd, afterFailedStart, afterHostRestart, exitOf, startKey, type Cause } from './ends.ts';
 import type { HealthState } from './health.ts';
-import { newRecord, writeRecord, type InstanceRecord } from './record.ts';
+import { newRecord, StoredRecord, type InstanceRecord } from './record.ts';
 import { Run, type RunResult } from './run.ts';
-import { fillApp, runtimeSpec, startApp } from './start.ts';
+import { fillApp, openLogs, removeApp, runtimeSpec, startApp } from './start.ts';
 import { statusOf } from './status.ts';
 
 /** Failed starts in a row after which a process that shall run only once is given up. */
@@ -40,13 +38,12 @@ export class Instance {
   readonly #context: InstanceContext;
   readonly #directory: string;
   readonly #closing = new AbortController();
-  #record: InstanceRecord;
+  readonly #stored: StoredRecord;
   #run: Run | null = null;
   #health: HealthState = { state: 'starting', message: null };
   #stopping = false;
   #usage = { cpuSeconds: 0, memoryMb: 0, cpu: 0 };
   #interrupt = new AbortController();
-  #unsaved = false;
   #overLimit = false;
   #loop: Promise<void> | null = null;
 
@@ -54,22 +51,25 @@ export class Instance {
     this.id = id;
     this.#context = context;
     this.#directory = path.join(context.directory, id);
-    this.#record = 'spec' in known ? known : newRecord(known);
+    this.#stored = new StoredRecord(this.#directory, 'spec' in known ? known : newRecord(known), (error) =>
+      context.log.error('a record could not be written', { instance: id, ...errorFields(error) }),
+    );
   }
 
   get record(): Readonly<InstanceRecord> {
-    return this.#record;
+    return this.#stored.value;
   }
 
   /** Nothing runs and nothing shall: only its logs may still be on their way. */
   get retired(): boolean {
-    return !this.#record.wanted && !this.#record.running && this.#loop === null;
+    return !this.record.wanted && !this.record.running && this.#loop === null;
   }
 
   /** Begins to work; with the record of an earlier agent it takes up what runs. */
   begin(): void {
-    const { running, bootId: boot } = this.#record;
-    if (running && boot !== bootId()) this.#save(afterHostRestart(this.#record, this.#context.clock.now()));
+    const { running, bootId: boot, spec } = this.record;
+    this.#context.logs.add(openLogs(this.#directory, spec));
+    if (running && boot !== bootId()) this.#save(afterHostRestart(this.record, this.#context.clock.now()));
     else if (running) this.#attach();
     else this.#save({});
     this.#go();
@@ -77,7 +77,7 @@ export class Instance {
 
   /** Takes a spec; null: it shall stop and go. */
   want(spec: InstanceSpec | null): void {
-    const before = this.#record;
+    const before = this.record;
     if (spec === null) {
       if (!before.wanted) return;
       this.#save({ wanted: false });
@@ -100,18 +100,12 @@ export class Instance {
 
   /** Writes the record if that failed before. */
   keep(): void {
-    if (!this.#unsaved) return;
-    try {
-      writeRecord(this.#directory, this.#record);
-      this.#unsaved = false;
-    } catch (error) {
-      this.#context.log.error('a record could not be written', { instance: this.id, ...errorFields(error) });
-    }
+    this.#stored.store();
   }
 
   status(): InstanceStatus {
     const shown = { ...this.#usage, health: this.#health, stopping: this.#stopping };
-    return statusOf(this.id, this.#record, shown, this.#context.address);
+    return statusOf(this.id, this.record, shown, this.#context.address);
   }
 
   /** Its processes; none while it does not run. */
@@ -137,10 +131,10 @@ export class Instance {
   async exec(argv: readonly string[]): Promise<RuntimeCommand> {
     const [run, app] = [this.#run, this.#run?.app ?? null];
     if (run === null || app === null) {
-      throw new PaasError('conflict', `instance ${this.#record.spec.name} does not run at the moment`);
+      throw new PaasError('conflict', `instance ${this.record.spec.name} does not run at the moment`);
     }
     const spec = await this.#runtimeSpec(run.group.visible);
-    return driverOf(this.#record.runtime).exec(spec, argv, run.members(), app);
+    return driverOf(this.record.runtime).exec(spec, argv, run.members(), app);
   }
 
   #go(): void {
@@ -166,7 +160,7 @@ export class Instance {
   /** Takes the next step towards what is wanted. */
   async #step(): Promise<'settled' | 'on'> {
     const { clock, logs } = this.#context;
-    const { wanted, done, nextStartAt } = this.#record;
+    const { wanted, done, nextStartAt } = this.record;
     if (this.#run !== null) await this.#attend(this.#run);
     else if (!wanted) await this.#retire();
     else if (done) logs.end(this.id);
@@ -177,10 +171,10 @@ export class Instance {
 
   async #start(): Promise<void> {
     const { clock, log, directory: scripts } = this.#context;
-    const { spec } = this.#record;
+    const { spec } = this.record;
     try {
       const runtime = this.#context.runtimes.choose(spec.runtime);
-      if (this.#record.tree !== spec.image.tree || this.#record.crashes > refillAfter) await this.#fill(spec);
+      if (this.record.tree !== spec.image.tree || this.record.crashes > refillAfter) await this.#fill(spec);
       const port = spec.kind === 'web' || spec.kind === 'service' ? await this.#port() : null;
       // What was asked for may have changed meanwhile: the loop looks again.
       if (this.#interrupt.signal.aborted) return;
@@ -188,16 +182,15 @@ export class Instance {
       const startedAt = new Date(clock.now()).toISOString();
       const start = { startedAt, bootId: bootId(), runtime: runtime.kind, oomKills: group.oomKills() };
       this.#save({ ...start, running: true, healthy: false, port, startKey: startKey(spec) });
-      if (this.#unsaved) throw new PaasError('disk_full', 'the record of the start could not be written');
+      if (!this.#stored.stored) throw new PaasError('disk_full', 'no space for the record of a start');
       await startApp(await this.#runtimeSpec(group.visible), spec.command, { runtime, group, scripts });
       this.#attach();
-      const fields = { instance: this.id, name: spec.name, app: spec.app.name, port, runtime: runtime.kind };
-      log.info('instance started', fields);
+      log.info('instance started', { instance: this.id, name: spec.name, app: spec.app.name, port });
     } catch (thrown) {
       log.error('instance could not be started', { instance: this.id, ...errorFields(thrown) });
       const error = asPaasError(thrown);
-      const final = spec.restart === 'never' && (!error.retryable || this.#record.crashes >= onceAttempts);
-      this.#save(afterFailedStart(this.#record, error.message, final, clock.now()));
+      const final = spec.restart === 'never' && (!error.retryable || this.record.crashes >= onceAttempts);
+      this.#save(afterFailedStart(this.record, error.message, final, clock.now()));
     }
   }
 
@@ -208,17 +201,17 @@ export class Instance {
   }
 
   async #port(): Promise<number> {
-    const { port } = this.#record;
+    const { port } = this.record;
     return port !== null && (await isPortFree(port)) ? port : this.#context.choosePort();
   }
 
   #group(): LimitGroup {
-    const { memoryMb, cpu } = this.#record.spec;
+    const { memoryMb, cpu } = this.record.spec;
     return this.#context.limits.open(this.id, { memoryMb, cpu: cpu ?? null });
   }
 
   #attach(): void {
-    const { bootId: boot, runtime, healthy, spec } = this.#record;
+    const { bootId: boot, runtime, healthy, spec } = this.record;
     const group = this.#group();
     this.#run = new Run({
       ...{ instance: this.id, directory: this.#directory, bootId: boot, group, clock: this.#context.clock },
@@ -226,9 +219,7 @@ export class Instance {
     });
     this.#overLimit = false;
     this.#health = { state: healthy ? 'healthy' : 'starting', message: null };
-    const files = { stdout: logFile(this.#directory, 'stdout'), stderr: logFile(this.#directory, 'stderr') };
-    const labels = { name: spec.name, appId: spec.app.id, processType: spec.processType, release: spec.release };
-    this.#context.logs.add({ instance: this.id, ...labels, source: 'app', files });
+    this.#context.logs.add(openLogs(this.#directory, spec));
     this.#context.changed(this.id);
   }
 
@@ -236,7 +227,7 @@ export class Instance {
   async #attend(run: Run): Promise<void> {
     const { end, failure } = this.#due() ? { end: null, failure: null } : await this.#watch(run);
     if (this.#closing.signal.aborted) return;
-    const { spec, wanted } = this.#record;
+    const { spec, wanted } = this.record;
     if (end !== null) return this.#finish(await run.clear(), { kind: 'itself' });
     if (this.#overLimit) return this.#finish(await run.stop(0), { kind: 'oom' });
     if (this.#due()) {
@@ -248,19 +239,19 @@ export class Instance {
 
   /** Whether the present run has to end: it is not wanted, or not as it is. */
   #due(): boolean {
-    const { wanted, spec, startKey: started } = this.#record;
+    const { wanted, spec, startKey: started } = this.record;
     return !wanted || this.#overLimit || startKey(spec) !== started;
   }
 
   #watch(run: Run): ReturnType<typeof watchRun> {
     const { address, clock } = this.#context;
-    const report = (state: HealthState): void => this.#report(state);
-    return watchRun(run, targetOf(this.#record, address, run), clock, this.#interrupt.signal, report);
+    const target = targetOf(this.record, address, run);
+    return watchRun(run, target, clock, this.#interrupt.signal, (state) => this.#report(state));
   }
 
   #report(state: HealthState): void {
     this.#health = state;
-    if (state.state === 'healthy' && !this.#record.healthy) this.#save({ healthy: true });
+    if (state.state === 'healthy' && !this.record.healthy) this.#save({ healthy: true });
     this.#context.changed(this.id);
   }
 
@@ -273,7 +264,7 @@ export class Instance {
   async #finish(result: RunResult | null, cause: Cause): Promise<void> {
     if (result === null) return; // abandoned: the next agent goes on
     const { clock, log } = this.#context;
-    const { spec, port, healthy, oomKills } = this.#record;
+    const { spec, port, healthy, oomKills } = this.record;
     this.#run = null;
     let why = cause;
     if (cause.kind === 'itself' && port !== null && !healthy && !(await isPortFree(port))) {
@@ -281,31 +272,26 @@ export class Instance {
     }
     const exit = exitOf(result, why, spec, result.oomKills > oomKills, clock.now());
     log.info('instance ended', { instance: this.id, name: spec.name, app: spec.app.name, exit });
-    this.#save(afterEnd(this.#record, why, exit, clock.now()));
+    this.#save(afterEnd(this.record, why, exit, clock.now()));
   }
 
   async #retire(): Promise<void> {
-    for (const name of ['app', 'app.new', 'tmp']) {
-      await rm(path.join(this.#directory, name), { recursive: true, force: true, maxRetries: 3 });
-    }
+    await removeApp(this.#directory);
     this.#group().remove();
     this.#save({ tree: null, port: null });
     this.#context.logs.end(this.id);
   }
 
   async #runtimeSpec(visible: Record<string, string>) {
-    const { spec, port } = this.#record;
+    const { spec, port } = this.record;
     const base = await this.#context.bases.resolve(spec.image.base);
     return runtimeSpec(this.#directory, spec, base, { address: this.#context.address, port }, visible);
   }
 
-  /** A full disk must not stop the looking after; the record is written again with the next change or `keep`. */
   #save(change: Partial<InstanceRecord>): void {
-    const { port } = this.#record;
-    this.#record = { ...this.#record, ...change };
-    if (port !== null && this.#record.port !== port) this.#context.releasePort(port);
-    this.#unsaved = true;
-    this.keep();
+    const { port } = this.record;
+    this.#stored.change(change);
+    if (port !== null && this.record.port !== port) this.#context.releasePort(port);
     this.#context.changed(this.id);
   }
 }

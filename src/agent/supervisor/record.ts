@@ -59,11 +59,50 @@ export function newRecord(spec: InstanceSpec): InstanceRecord {
   };
 }
 
+/** A record in memory and on disk. A full disk must not stop the looking after: what fails is written again later. */
+export class StoredRecord {
+  readonly #directory: string;
+  readonly #failed: (error: unknown) => void;
+  #value: InstanceRecord;
+  #stored = false;
+
+  constructor(directory: string, value: InstanceRecord, failed: (error: unknown) => void) {
+    this.#directory = directory;
+    this.#value = value;
+    this.#failed = failed;
+  }
+
+  get value(): Readonly<InstanceRecord> {
+    return this.#value;
+  }
+  /** Whether the disk has the present value. */
+  get stored(): boolean {
+    return this.#stored;
+  }
+
+  change(change: Partial<InstanceRecord>): void {
+    this.#value = { ...this.#value, ...change };
+    this.#stored = false;
+    this.store();
+  }
+
+  /** Writes it, if the disk does not have it. */
+  store(): void {
+    if (this.#stored) return;
+    try {
+      writeRecord(this.#directory, this.#value);
+      this.#stored = true;
+    } catch (error) {
+      this.#failed(error);
+    }
+  }
+}
+
 /**
  * Replaces the record in one step. Without fsync: after a power cut nothing runs any more, and the assignment, which is
  * durable, says what to start.
  */
-export function writeRecord(directory: string, record: InstanceRecord): void {
+function writeRecord(directory: string, record: InstanceRecord): void {
   mkdirSync(directory, { recursive: true, mode: 0o711 });
   const file = path.join(directory, fileName);
   writeFileSync(`${file}.tmp`, JSON.stringify(record), { mode: 0o600 });

@@ -6,6 +6,7 @@ import { watchDirectory } from '../directory-watch.ts';
 import type { LimitGroup } from '../limits/port.ts';
 import { isDrained, readRun, type KeptRun } from '../runtimes/keeper.ts';
 import type { Runtime } from '../runtimes/port.ts';
+import { eitherSignal } from '../signals.ts';
 import { killMembers, membersOf } from './members.ts';
 
 /** How a run ended; `exit` is null where nobody saw it (the keeper was killed, the machine went down). */
@@ -91,7 +92,7 @@ export class Run {
     }
     // The first process may end before those that still work (a shell before its server): all have the same time.
     const grace = new AbortController();
-    const timer = clock.sleep(graceMs, AbortSignal.any([abandoned, grace.signal])).then(() => grace.abort());
+    const timer = clock.sleep(graceMs, eitherSignal(abandoned, grace.signal)).then(() => grace.abort());
     await this.ended(grace.signal);
     grace.abort();
     await timer;

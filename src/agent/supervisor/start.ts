@@ -5,7 +5,8 @@ import path from 'node:path';
 import type { InstanceSpec } from '../../shared/contracts/instances.ts';
 import { appPath } from '../facts-path.ts';
 import type { LimitGroup } from '../limits/port.ts';
-import { startKept } from '../runtimes/keeper.ts';
+import type { LogSource } from '../logs/source.ts';
+import { logFile, startKept } from '../runtimes/keeper.ts';
 import type { Base, Owner, Runtime, RuntimeSpec } from '../runtimes/port.ts';
 import { ownerOf } from '../runtimes/users.ts';
 import type { Trees } from './context.ts';
@@ -16,8 +17,7 @@ export async function fillApp(directory: string, spec: InstanceSpec, trees: Tree
   const owner = ownerOf(spec.app.id);
   mkdirSync(directory, { recursive: true, mode: 0o711 });
   const fresh = path.join(directory, 'app.new');
-  for (const old of [fresh, path.join(directory, 'app')])
-    await rm(old, { recursive: true, force: true, maxRetries: 3 });
+  await removeApp(directory);
   await trees.materialise(spec.image.tree, fresh, owner ?? undefined);
   makePrivate(fresh, owner);
   renameSync(fresh, path.join(directory, 'app'));
@@ -65,6 +65,24 @@ export async function startApp(
     join: options.group.join,
     scriptDirectory: options.scripts,
   });
+}
+
+/** Removes what only a running instance needs; its logs stay. */
+export async function removeApp(directory: string): Promise<void> {
+  for (const name of ['app', 'app.new', 'tmp']) {
+    await rm(path.join(directory, name), { recursive: true, force: true, maxRetries: 3 });
+  }
+}
+
+/** Makes the directory for an instance's output; what is in it, and how it is labelled. */
+export function openLogs(directory: string, spec: InstanceSpec): LogSource {
+  mkdirSync(directory, { recursive: true, mode: 0o711 });
+  mkdirSync(path.join(directory, 'logs'), { recursive: true, mode: 0o700 });
+  return {
+    ...{ instance: spec.id, name: spec.name, appId: spec.app.id, processType: spec.processType },
+    ...{ release: spec.release, source: 'app' },
+    files: { stdout: logFile(directory, 'stdout'), stderr: logFile(directory, 'stderr') },
+  };
 }
 
 /** `web.3` of app `shop` as a host name: `shop-web-3`, at most 63 characters. */
