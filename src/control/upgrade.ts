@@ -10,7 +10,7 @@ import type { Control } from './context.ts';
 /** A log block is at most 256 KiB; a hello of a full host is the largest message. */
 const maxPayload = 32 << 20;
 
-export function acceptUpgrades(server: Server, control: Control, deps: Pick<ApiDeps, 'keys' | 'nonces'>): void {
+export function acceptUpgrades(server: Server, control: Control, deps: Pick<ApiDeps, 'keys' | 'nonces' | 'tls'>): void {
   const sockets = new WebSocketServer({ noServer: true, maxPayload, perMessageDeflate: false });
   server.on('upgrade', (request, socket, head) => {
     socket.on('error', () => socket.destroy());

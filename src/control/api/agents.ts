@@ -7,6 +7,7 @@ import { digest } from '../../shared/contracts/instances.ts';
 import { PaasError } from '../../shared/errors.ts';
 import { collectTree } from '../blobs/reachable.ts';
 import type { Control } from '../context.ts';
+import { version } from '../../shared/version.ts';
 import { endpoint, parseBody, type Call, type Endpoint } from './define.ts';
 import type { StoredKeys } from './keys.ts';
 import { uploadEndpoints } from './platform.ts';
@@ -105,7 +106,7 @@ function sendPack(call: Call<unknown>, pack: { stream: Readable; bytes: number }
 
 async function send(call: Call<unknown>, stream: Readable, type: string, bytes: number): Promise<void> {
   const { raw } = call.reply.hijack();
-  raw.writeHead(200, { 'content-type': type, 'content-length': bytes });
+  raw.writeHead(200, { 'paas-version': version, 'content-type': type, 'content-length': bytes });
   try {
     await pipeline(stream, raw);
   } catch (error) {

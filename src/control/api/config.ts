@@ -73,6 +73,7 @@ export const configEndpoints: Endpoint[] = [
   }),
   endpoint({
     ...{ method: 'GET', path: `${appPath}/releases`, summary: 'Its releases, newest first', role: 'viewer' },
+    response: api.releasesResponse,
     handle: async (call) => {
       const app = await appOf(call);
       const rows = await call.control.store.db

@@ -5,6 +5,7 @@ import * as api from '../../shared/contracts/api.ts';
 import { PaasError } from '../../shared/errors.ts';
 import { publicEvent } from '../events/events.ts';
 import type { FollowQuery, LogEntry, LogQuery } from '../logs/port.ts';
+import { version } from '../../shared/version.ts';
 import { endpoint, queryInt, type Call, type Endpoint } from './define.ts';
 import { appOf, appPath } from './naming.ts';
 import { heartbeatMs, openSse, Pulse } from './sse.ts';
@@ -77,7 +78,7 @@ async function streamLogs(call: Call<unknown>): Promise<void> {
   const { raw } = call.reply.hijack();
   const gone = new AbortController();
   raw.on('close', () => gone.abort());
-  raw.writeHead(200, { 'content-type': 'application/x-ndjson', 'cache-control': 'no-store' });
+  raw.writeHead(200, { 'paas-version': version, 'content-type': 'application/x-ndjson', 'cache-control': 'no-store' });
   raw.flushHeaders();
   // An empty line now and then tells the client that the connection lives.
   const beat = setInterval(() => raw.write('\n'), heartbeatMs);

@@ -63,12 +63,12 @@ export function createApi(deps: ApiDeps): FastifyInstance {
 
 /** Who signed the request. Also used for WebSocket upgrades, which do not pass through Fastify. */
 export async function authenticate(
-  deps: Pick<ApiDeps, 'keys' | 'nonces'>,
+  deps: Pick<ApiDeps, 'keys' | 'nonces' | 'tls'>,
   request: { method: string; url: string; headers: FastifyRequest['headers'] },
 ): Promise<Principal> {
   let principal: Principal | null = null;
   await verifyRequest(
-    { method: request.method, url: `http://${request.headers.host ?? ''}${request.url}`, headers: request.headers },
+    { ...request, scheme: deps.tls ? 'https' : 'http' },
     {
       nonces: deps.nonces,
       lookup: async (keyId) => {

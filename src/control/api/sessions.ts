@@ -4,6 +4,7 @@ import * as api from '../../shared/contracts/api.ts';
 import { defaultMemoryMb } from '../../shared/contracts/app-spec.ts';
 import { PaasError } from '../../shared/errors.ts';
 import { newId } from '../../shared/ids.ts';
+import { launchArgv, launchLine, shellQuote } from '../../stacks/support/launch.ts';
 import { instanceSpec, releaseFacts } from '../agents/assignments.ts';
 import { runOnce } from '../deploy/once.ts';
 import type { AppRow } from '../store/schema.ts';
@@ -65,7 +66,10 @@ async function run(call: Call<Request>, app: AppRow): Promise<unknown> {
     throw new PaasError('conflict', `${app.name} has no release yet.`, { hint: '`paas push` makes one.' });
   const memoryMb = body.memoryMb ?? defaultMemoryMb;
   const tag = newId('run');
-  const command = body.detach ? body.argv.map(quote).join(' ') : 'true';
+  const facts = await releaseFacts(control, app.id, app.release);
+  if (!facts) throw new PaasError('not_found', `The release v${app.release} is gone.`);
+  const { profile } = facts.image;
+  const command = body.detach ? launchLine(profile, body.argv.map(shellQuote).join(' ')) : 'true';
   if (body.detach) {
     const row = await runOnce(control, app.id, {
       release: app.release,
@@ -79,9 +83,7 @@ async function run(call: Call<Request>, app: AppRow): Promise<unknown> {
     await audit(call, 'app.run', app, `run.${row.ordinal} was started: ${body.argv[0] ?? ''}`);
     return { session: null, path: null, instance: `run.${row.ordinal}` };
   }
-  const facts = await releaseFacts(control, app.id, app.release);
   const host = await hostFor(call, memoryMb);
-  if (!facts) throw new PaasError('not_found', `The release v${app.release} is gone.`);
   const spec = instanceSpec(
     control,
     {
@@ -109,7 +111,11 @@ async function run(call: Call<Request>, app: AppRow): Promise<unknown> {
     facts,
   );
   const tty = body.tty === undefined ? {} : { tty: body.tty };
-  const session = control.sessions.prepare(host, principal.keyId, { target: { run: spec }, argv: body.argv, ...tty });
+  const session = control.sessions.prepare(host, principal.keyId, {
+    target: { run: spec },
+    argv: launchArgv(profile, body.argv),
+    ...tty,
+  });
   await audit(call, 'app.run', app, `run: ${body.argv[0] ?? ''}`);
   return { session, path: `/v1/sessions/${session}`, instance: 'run' };
 }
@@ -142,7 +148,3 @@ async function hostFor(call: Call<Request>, memoryMb: number): Promise<string> {
     hint: 'See `paas hosts`; `paas hosts create` makes one.',
   });
 }
-
-/** One word for `sh`, whatever is in it. */
-const quote = (word: string): string =>
-  /^[A-Za-z0-9_@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;

@@ -1,3 +1,4 @@
+import { version } from '../../shared/version.ts';
 import type { Call } from './define.ts';
 
 /** A stream of server-sent events to one client. What a slow client has not read is bounded: it is cut off then. */
@@ -16,7 +17,12 @@ const maxBuffered = 16 << 20;
 export function openSse(call: Pick<Call<unknown>, 'reply'>): Sse {
   const { raw } = call.reply.hijack();
   const closed = new AbortController();
-  raw.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-store', connection: 'keep-alive' });
+  raw.writeHead(200, {
+    'paas-version': version,
+    'content-type': 'text/event-stream',
+    'cache-control': 'no-store',
+    connection: 'keep-alive',
+  });
   raw.write(': hello\n\n');
   const beat = setInterval(() => raw.write(': beat\n\n'), heartbeatMs);
   const stop = () => {

@@ -57,7 +57,8 @@ export async function comparePush(
   const named = (push.spec.routes ?? []).map((route) => formatRoute(parseRoute(route)));
   // `routes: []` asks for no address at all; no `routes` means the app's own one.
   const none = push.spec.routes?.length === 0;
-  const own = Object.hasOwn(processes, 'web') && !push.noRoute && !none ? [defaultHost(name, control.settings.domain)] : [];
+  const own =
+    Object.hasOwn(processes, 'web') && !push.noRoute && !none ? [defaultHost(name, control.settings.domain)] : [];
   const wanted = [...new Set([...own, ...named])];
   const routes = diff.diffRoutes(routesPresent, memory, wanted);
   const sameImage = current !== undefined && source.tree !== null && (await imageEquals(control, current, source));
@@ -158,6 +159,7 @@ async function imageEquals(control: Control, release: ReleaseRow, source: Source
     image.base_name === source.base.name &&
     image.base_digest === source.base.digest &&
     image.stack === source.stack &&
+    image.profile === source.plan.profile &&
     diff.sameJson(JSON.parse(image.env), source.plan.env)
   );
 }

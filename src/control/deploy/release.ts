@@ -16,6 +16,7 @@ export interface ImageContent {
   base: BaseRef;
   stack: string;
   env: Record<string, string>;
+  profile: string;
 }
 
 /** The image with this content in the project; images are shared between releases and apps of a project. */
@@ -30,13 +31,15 @@ export async function ensureImage(trx: Trx, project: string, content: ImageConte
     .where('base_digest', '=', content.base.digest)
     .where('stack', '=', content.stack)
     .where('env', '=', env)
+    .where('profile', '=', content.profile)
     .executeTakeFirst();
   if (present) return present;
-  const { tree, base, stack } = content;
+  const { tree, base, stack, profile } = content;
   return trx
     .insertInto('images')
     .values({
       ...{ id: newId('img'), project, tree, base_name: base.name, base_digest: base.digest, stack, env },
+      profile,
       created_at: Date.now(),
     })
     .returningAll()

@@ -2,12 +2,13 @@
 import { newId } from '../../shared/ids.ts';
 import { PaasError, fromErrorBody } from '../../shared/errors.ts';
 import { pushRequest } from '../../shared/contracts/api.ts';
+import { launchLine } from '../../stacks/support/launch.ts';
+import { releaseFacts } from '../agents/assignments.ts';
 import type { Control } from '../context.ts';
 import { finish } from '../deploy/deployments.ts';
 import { comparePush, type Push } from '../deploy/push.ts';
 import { beginRollout, ensureImage, insertRelease, putConfig } from '../deploy/release.ts';
 import { buildHostFacts, planSource } from '../deploy/source.ts';
-import type { ReleaseProcesses } from '../deploy/types.ts';
 import { runOnce, type OneOff } from '../deploy/once.ts';
 import type { AppRow, DeploymentRow } from '../store/schema.ts';
 import { defaultMemoryMb } from '../../shared/contracts/app-spec.ts';
@@ -69,6 +70,7 @@ export async function advanceBuilding(control: Control, app: AppRow, deployment:
       base: source.base,
       stack: source.stack,
       env: source.plan.env,
+      profile: source.plan.profile,
     });
     const release = await insertRelease(trx, app.id, {
       imageId: image.id,
@@ -183,8 +185,11 @@ export async function advanceReleasing(control: Control, app: AppRow, deployment
   const version = deployment.release;
   if (version === null || push.spec.release === undefined)
     throw new PaasError('internal', 'A release command without a release.');
+  const facts = await releaseFacts(control, app.id, version);
+  if (!facts) throw new PaasError('internal', `The release v${version} vanished.`);
+  const command = launchLine(facts.image.profile, push.spec.release);
   const once: OneOff = {
-    ...{ release: version, epoch: app.epoch, processType: 'release', kind: 'task', command: push.spec.release },
+    ...{ release: version, epoch: app.epoch, processType: 'release', kind: 'task', command },
     ...{ memoryMb: defaultMemoryMb, tag: deployment.id },
   };
   const row = await runOnce(control, app.id, once);
@@ -198,22 +203,10 @@ export async function advanceReleasing(control: Control, app: AppRow, deployment
       details: { lastLines: lines },
     });
   }
-  const facts = await buildHostFacts(control);
-  if (!facts) return;
-  const release = await control.store.db
-    .selectFrom('releases')
-    .selectAll()
-    .where('app_id', '=', app.id)
-    .where('version', '=', version)
-    .executeTakeFirstOrThrow();
-  const image = await control.store.db
-    .selectFrom('images')
-    .selectAll()
-    .where('id', '=', release.image_id)
-    .executeTakeFirstOrThrow();
-  const source = await planSource(control, app.project, push.source.tree, push.spec, facts);
-  const outcome = await comparePush(control, app, app, push, { ...source, tree: image.tree });
-  const processes = JSON.parse(release.processes) as ReleaseProcesses;
+  const host = await buildHostFacts(control);
+  if (!host) return;
+  const source = await planSource(control, app.project, push.source.tree, push.spec, host);
+  const outcome = await comparePush(control, app, app, push, { ...source, tree: facts.image.tree });
   await control.store.transaction(async (trx) => {
     const current = await trx
       .selectFrom('deployments')
@@ -226,7 +219,7 @@ export async function advanceReleasing(control: Control, app: AppRow, deployment
         deploymentId: deployment.id,
         to: { release: version, epoch: app.epoch },
         formation: outcome.formation,
-        processes,
+        processes: facts.processes,
       },
       ...{ strategy: push.strategy ?? push.spec.rollout?.strategy ?? 'rolling' },
       ...{ maxInFlight: push.maxInFlight ?? push.spec.rollout?.maxInFlight, manifest: outcome.manifest },

@@ -33,6 +33,7 @@ export async function maintain(control: Control, nonces: StoredNonces, now = Dat
   await db
     .deleteFrom('cron_runs')
     .where('scheduled_at', '<', now - retention.instancesMs)
+    .where('scheduled_at', '!=', firstSeen)
     .execute();
   await db
     .deleteFrom('deployments')

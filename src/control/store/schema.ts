@@ -56,6 +56,8 @@ export interface Schema {
     stack: string;
     /** json: environment of the stack at run time */
     env: string;
+    /** Shell lines of the stack before each command (stacks/port.ts). */
+    profile: string;
     created_at: number;
   };
   releases: {

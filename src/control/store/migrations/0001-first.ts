@@ -58,6 +58,7 @@ export async function up(db: Kysely<unknown>, dialect: Dialect): Promise<void> {
       env: 'text',
     },
     created_at: 'int',
+    profile: 'text',
   });
   await make('releases', ['app_id', 'version'], {
     ...{ app_id: 'text', version: 'int', image_id: 'text', config_version: 'int', processes: 'text' },

@@ -1,0 +1,157 @@
+/** Handlers of what changes size or incarnation without a new release: scale, restart. */
+import type * as z from 'zod/mini';
+import type * as api from '../../shared/contracts/api.ts';
+import { PaasError } from '../../shared/errors.ts';
+import { formationOf, requireApp } from '../deploy/apps.ts';
+import { activate, finish, insertDeployment, presentDeployment } from '../deploy/deployments.ts';
+import { beginRollout } from '../deploy/release.ts';
+import { scaleFormation } from '../deploy/scale.ts';
+import type { ReleaseProcesses } from '../deploy/types.ts';
+import type { Trx } from '../store/open.ts';
+import type { AppRow } from '../store/schema.ts';
+import type { Call } from './define.ts';
+import { appOf, audit, nameOf } from './naming.ts';
+
+export async function scale(call: Call<z.infer<typeof api.scaleRequest>>): Promise<unknown> {
+  const { control } = call;
+  const app = await appOf(call);
+  const answer = await call.commit(async (trx) => {
+    const present = await requireApp(trx, nameOf(call.params));
+    const { formation, changed, rolls } = scaleFormation(formationOf(present), call.body, control.settings.cluster);
+    if (changed.length === 0) return { formation, deployment: null, changed };
+    if (rolls && present.release !== null) {
+      const deployment = await rollInPlace(trx, call, present, 'scale', formation);
+      return { formation, deployment, changed };
+    }
+    await trx
+      .updateTable('apps')
+      .set({ formation: JSON.stringify(formation) })
+      .where('id', '=', app.id)
+      .execute();
+    const row = await insertDeployment(trx, app.id, {
+      kind: 'scale',
+      actor: call.principal.name,
+      state: 'rolling',
+      ...(app.release === null ? {} : { release: app.release }),
+    });
+    if (app.release === null) await finish(trx, row, { state: 'succeeded' });
+    return { formation, deployment: await presentDeployment(control, row, trx), changed };
+  });
+  if (answer.changed.length > 0) {
+    await audit(
+      call,
+      'app.scale',
+      app,
+      `scaled ${answer.changed.join(', ')}`,
+      answer.deployment ? { deployment: answer.deployment.id } : {},
+    );
+  }
+  control.wake.app(app.id);
+  return { formation: answer.formation, deployment: answer.deployment };
+}
+
+/** A rollout of the release in force onto itself: new instances beside the old ones, so that nothing is interrupted. */
+async function rollInPlace(
+  trx: Trx,
+  call: Call<unknown>,
+  app: AppRow,
+  kind: 'restart' | 'scale',
+  formation = formationOf(app),
+) {
+  const { control } = call;
+  if (app.active_deployment !== null) {
+    throw new PaasError('locked', `A deployment of ${app.name} is under way.`, {
+      hint: 'Wait for it, or cancel it: `paas rollout cancel`.',
+    });
+  }
+  if (app.release === null)
+    throw new PaasError('conflict', `${app.name} has no release yet.`, { hint: '`paas push` makes one.' });
+  const release = await trx
+    .selectFrom('releases')
+    .selectAll()
+    .where('app_id', '=', app.id)
+    .where('version', '=', app.release)
+    .executeTakeFirstOrThrow();
+  // `scale` with a rollout is a restart with another size: to the machine both are the same movement.
+  const row = await insertDeployment(trx, app.id, {
+    kind: 'restart',
+    actor: call.principal.name,
+    state: 'rolling',
+    release: app.release,
+  });
+  await activate(trx, app, row.id);
+  await beginRollout(trx, control, app, {
+    ...{
+      deploymentId: row.id,
+      to: { release: app.release, epoch: app.epoch + 1 },
+      strategy: 'rolling',
+      maxInFlight: undefined,
+    },
+    ...{ formation, configBefore: app.config_version, manifest: null, routesAdd: [], routesRemove: [] },
+    processes: JSON.parse(release.processes) as ReleaseProcesses,
+  });
+  const stored = await trx.selectFrom('deployments').selectAll().where('id', '=', row.id).executeTakeFirstOrThrow();
+  return { ...(await presentDeployment(control, stored, trx)), kind };
+}
+
+export async function restart(call: Call<z.infer<typeof api.restartRequest>>): Promise<unknown> {
+  const { control, body } = call;
+  const app = await appOf(call);
+  const one = body.instance ?? body.process;
+  if (one !== undefined) return restartSome(call, app, one);
+  const answer = await call.commit(async (trx) => ({
+    deployment: await rollInPlace(trx, call, await requireApp(trx, nameOf(call.params)), 'restart'),
+  }));
+  await audit(call, 'app.restart', app, 'restarted', { deployment: answer.deployment.id });
+  control.wake.app(app.id);
+  return answer;
+}
+
+/** One instance, or those of one process type: replaced beside the old ones by letting these leave. */
+async function restartSome(call: Call<unknown>, app: AppRow, which: string): Promise<unknown> {
+  const { control } = call;
+  const rows = await control.store.db
+    .selectFrom('instances')
+    .selectAll()
+    .where('app_id', '=', app.id)
+    .where('ended_at', 'is', null)
+    .where('desired', '=', 'run')
+    .where('command', 'is', null)
+    .execute();
+  const chosen = rows.filter((row) => which === row.process_type || which === `${row.process_type}.${row.ordinal}`);
+  if (chosen.length === 0)
+    throw new PaasError('not_found', `${app.name} has no running ${which}.`, {
+      hint: `See \`paas ps -a ${app.name}\`.`,
+    });
+  const token = String(Date.now());
+  const answer = await call.commit(async (trx) => {
+    await trx
+      .updateTable('instances')
+      .set({ restart_token: token, state: 'starting', ready: 0, was_healthy: 0 })
+      .where(
+        'id',
+        'in',
+        chosen.map((row) => row.id),
+      )
+      .execute();
+    for (const host of new Set(chosen.flatMap((row) => (row.host_id === null ? [] : [row.host_id])))) {
+      await trx
+        .updateTable('hosts')
+        .set((eb) => ({ generation: eb('generation', '+', 1) }))
+        .where('id', '=', host)
+        .execute();
+    }
+    const row = await insertDeployment(trx, app.id, {
+      kind: 'scale',
+      actor: call.principal.name,
+      state: 'rolling',
+      ...(app.release === null ? {} : { release: app.release }),
+    });
+    return { deployment: { ...(await presentDeployment(control, row, trx)), kind: 'restart' as const } };
+  });
+  await audit(call, 'app.restart', app, `restarted ${which}`, { deployment: answer.deployment.id });
+  control.wake.routes();
+  for (const row of chosen) if (row.host_id !== null) control.assign(row.host_id);
+  control.wake.app(app.id);
+  return answer;
+}
