@@ -22,15 +22,15 @@ export async function unpackZip(file: string, into: string, guard: ArchiveGuard)
       made.add(path);
     };
     for await (const entry of zip.eachEntry()) {
-      const { type, executable } = kindOf(entry, guard);
+      const name = nameOf(entry);
+      const { type, executable } = kindOf(entry, name, guard);
       if (type === 'link') {
-        if (entry.uncompressedSize > longestTarget)
-          throw guard.refuse(entry.fileName, 'is a link with a target too long');
+        if (entry.uncompressedSize > longestTarget) throw guard.refuse(name, 'is a link with a target too long');
         const target = (await buffer(await zip.openReadStreamPromise(entry))).toString();
-        links.push({ path: guard.admit(entry.fileName, type, 0, target), target });
+        links.push({ path: guard.admit(name, type, 0, target), target });
         continue;
       }
-      const path = guard.admit(entry.fileName, type, entry.uncompressedSize);
+      const path = guard.admit(name, type, entry.uncompressedSize);
       if (type === 'dir') {
         await makeDirectory(path === '' ? '.' : path);
         continue;
@@ -53,22 +53,34 @@ export async function unpackZip(file: string, into: string, guard: ArchiveGuard)
   }
 }
 
+const isUnix = ({ versionMadeBy }: Entry): boolean => versionMadeBy >>> 8 === 3 || versionMadeBy >>> 8 === 19;
+
+/**
+ * The entry's name. By the letter of the format a name that is not marked as UTF-8 is in code page 437, but `zip` on Unix
+ * writes the bytes of the name as they are, unmarked where the locale is C.
+ */
+function nameOf(entry: Entry): string {
+  const marked = (entry.generalPurposeBitFlag & 0x800) !== 0 || entry.extraFields.some(({ id }) => id === 0x7075);
+  const raw = entry.fileNameRaw;
+  const text = raw.toString();
+  return !marked && isUnix(entry) && Buffer.from(text).equals(raw) ? text : entry.fileName;
+}
+
 /** Unix attributes where the archive has them (made on Unix or macOS); a zip from Windows has neither modes nor links. */
-function kindOf(entry: Entry, guard: ArchiveGuard): { type: ArchiveEntryType; executable: boolean } {
-  if (entry.isEncrypted()) throw guard.refuse(entry.fileName, 'is encrypted');
-  if (!entry.canDecodeFileData()) throw guard.refuse(entry.fileName, 'is compressed in a way that is not supported');
-  const maker = entry.versionMadeBy >>> 8;
-  const mode = maker === 3 || maker === 19 ? entry.externalFileAttributes >>> 16 : 0;
+function kindOf(entry: Entry, name: string, guard: ArchiveGuard): { type: ArchiveEntryType; executable: boolean } {
+  if (entry.isEncrypted()) throw guard.refuse(name, 'is encrypted');
+  if (!entry.canDecodeFileData()) throw guard.refuse(name, 'is compressed in a way that is not supported');
+  const mode = isUnix(entry) ? entry.externalFileAttributes >>> 16 : 0;
   const executable = (mode & 0o100) !== 0;
   switch (mode & 0o170000) {
     case 0:
     case 0o100000:
-      return { type: entry.fileName.endsWith('/') ? 'dir' : 'file', executable };
+      return { type: name.endsWith('/') ? 'dir' : 'file', executable };
     case 0o040000:
       return { type: 'dir', executable };
     case 0o120000:
       return { type: 'link', executable };
     default:
-      throw guard.refuse(entry.fileName, 'is a socket, pipe or device');
+      throw guard.refuse(name, 'is a socket, pipe or device');
   }
 }

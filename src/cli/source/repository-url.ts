@@ -31,7 +31,8 @@ export function parseRepositoryUrl(text: string, schemes: readonly string[], scp
     if (text.includes('::')) throw refuse('names a transport that is not allowed');
     if (scp && /^[^/]+:[^/]/.test(text) && !/^[^@:/]+:[^@]*@/.test(text))
       return { url: text, credentials: undefined, local: false };
-    if (text.startsWith('/') || text.startsWith('.')) return { url: resolve(text), credentials: undefined, local: true };
+    if (text.startsWith('/') || text.startsWith('.'))
+      return { url: resolve(text), credentials: undefined, local: true };
     throw refuse('has no scheme');
   }
   if (!schemes.includes(scheme)) throw refuse(`has a scheme that is not supported (${scheme})`);

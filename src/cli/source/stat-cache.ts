@@ -8,7 +8,7 @@
  *           | mtimeMs, ctimeMs, ino 3 × 8 | directory digest 32 | stats 32 an entry | the five texts
  */
 import { createHash } from 'node:crypto';
-import { chmodSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { errnoOf } from '../../shared/errors.ts';
 import { newId } from '../../shared/ids.ts';
@@ -62,7 +62,7 @@ export class StatCache implements WalkCache {
       renameSync(temporary, this.#file);
     } catch (error) {
       // Without a cache (a full or read-only home) everything works, only slower.
-      rmSync(temporary, { force: true });
+      if (existsSync(temporary)) rmSync(temporary);
       if (errnoOf(error) === undefined) throw error;
     }
   }
