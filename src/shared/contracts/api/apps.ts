@@ -158,6 +158,7 @@ export const instanceRow = z.object({
   exit: z.nullable(instanceExit),
 });
 export type InstanceRow = z.infer<typeof instanceRow>;
+export const instancesResponse = z.array(instanceRow);
 
 /** GET A/formation -> formation; PATCH A/formation -> {formation, deployment} */
 export const scaleRequest = z.object({
