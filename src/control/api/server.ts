@@ -67,8 +67,10 @@ export async function authenticate(
   request: { method: string; url: string; headers: FastifyRequest['headers'] },
 ): Promise<Principal> {
   let principal: Principal | null = null;
+  // Field by field: those of a Fastify request are inherited getters, which a spread leaves out.
+  const { method, url, headers } = request;
   await verifyRequest(
-    { ...request, scheme: deps.tls ? 'https' : 'http' },
+    { method, url, headers, scheme: deps.tls ? 'https' : 'http' },
     {
       nonces: deps.nonces,
       lookup: async (keyId) => {
