@@ -2,7 +2,7 @@ import tseslint from 'typescript-eslint';
 
 /** Type-aware rules over all TypeScript; plain rules over the few scripts. Zero warnings is the gate. */
 export default tseslint.config(
-  { ignores: ['dist/', 'node_modules/', 'templates/', 'test/fixtures/'] },
+  { ignores: ['dist/', 'dist.new-*/', 'node_modules/', 'templates/', 'test/fixtures/'] },
   {
     files: ['**/*.ts'],
     extends: [...tseslint.configs.strictTypeChecked],

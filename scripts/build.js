@@ -7,13 +7,16 @@
  *   static-server.js  what the static stack puts into an app
  */
 import { build } from 'esbuild';
-import { existsSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdtempSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const version = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')).version;
-const outRoot = process.env.PAAS_BUILD_OUT ?? join(root, 'dist');
+const finalRoot = process.env.PAAS_BUILD_OUT ?? join(root, 'dist');
+// Built beside and swapped in whole: a build that fails leaves the last one in place.
+const outRoot = mkdtempSync(`${finalRoot}.new-`);
+process.on('exit', () => rmSync(outRoot, { recursive: true, force: true }));
 const common = {
   absWorkingDir: root,
   bundle: true,
@@ -56,7 +59,7 @@ await Promise.all([
       minify: true,
       target: 'node20',
       banner: requireShim,
-      external: ['@inquirer/prompts', 'simple-git', 'execa', 'tar', 'yauzl'],
+      external: ['yaml', 'croner', '@inquirer/prompts', 'simple-git', 'execa', 'tar', 'yauzl'],
     }),
   has('src/control/main.ts') && single('src/control/main.ts', 'server.js', 'node20', { packages: 'external' }),
   has('src/agent/main.ts') &&
@@ -67,3 +70,8 @@ await Promise.all([
     single('src/stacks/static-server/main.ts', 'static-server.js', 'node18', { minify: true }),
 ]);
 writeFileSync(join(outRoot, 'version.json'), JSON.stringify({ version }));
+chmodSync(outRoot, 0o755);
+const previous = `${outRoot}.old`;
+if (existsSync(finalRoot)) renameSync(finalRoot, previous);
+renameSync(outRoot, finalRoot);
+rmSync(previous, { recursive: true, force: true });
