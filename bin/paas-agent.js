@@ -1,8 +1,6 @@
 #!/usr/bin/env node
 import { main } from '../dist/agent.js';
 
-// Whoever reads the log may go away; the agent stays.
-process.stderr.on('error', () => {});
 try {
   process.exit(await main(process.argv.slice(2), process.env));
 } catch (error) {

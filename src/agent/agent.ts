@@ -6,12 +6,13 @@
  *     └──► router keeper, log shipper
  */
 import { createHash } from 'node:crypto';
-import type { AgentMessage, AgentUserData, ControlMessage } from '../shared/contracts/agent.ts';
+import type { AgentMessage, AgentUserData } from '../shared/contracts/agent.ts';
 import { agentProtocol } from '../shared/contracts/agent.ts';
-import { asPaasError, type PaasError } from '../shared/errors.ts';
+import { asPaasError } from '../shared/errors.ts';
 import { openAssignment } from './assignment.ts';
 import { openBases } from './bases.ts';
 import { createCollector } from './collector.ts';
+import { createDispatch } from './dispatch.ts';
 import { enrol, storedKey } from './enrol.ts';
 import { appPath } from './facts-path.ts';
 import { hostFacts, withCache } from './facts.ts';
@@ -113,53 +114,15 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
     reports.stop();
     sessions.endAll();
   };
-  const onMessage = (message: Exclude<ControlMessage, Welcome>) => {
-    switch (message.type) {
-      case 'assignment':
-        if (stored.take(message.assignment)) {
-          supervisor.apply(message.assignment.instances);
-          collector.soon();
-        } else if (message.assignment.generation < stored.current().generation) {
-          log.warn('ignoring an assignment older than the one in force', { generation: message.assignment.generation });
-        }
-        reports.soon(false);
-        break;
-      case 'table':
-        if (router) router.apply(message.table);
-        else log.warn('ignoring a route table: this host has no router');
-        break;
-      case 'step':
-        steps.submit(message.step);
-        break;
-      case 'stepCancel':
-        steps.cancel(message.id);
-        break;
-      case 'stepAck':
-        steps.acknowledge(message.id);
-        break;
-      case 'logsAck':
-        shipper.acked(message.positions);
-        break;
-      case 'sessionOpen':
-      case 'sessionInput':
-      case 'sessionSignal':
-        sessions.handle(message);
-        break;
-    }
-  };
-  const guarded = (message: Exclude<ControlMessage, Welcome>) => {
-    try {
-      onMessage(message);
-    } catch (error) {
-      // The message was well-formed: what failed is this host (a full disk), and the next message may succeed.
-      log.error('cannot carry out a message', { type: message.type, ...errorFields(error) });
-    }
-  };
-
   const local = isLoopback(userData.controlUrl);
   // A server on this machine costs nothing to ask, and is missed the more.
   const backoff = createBackoff(local ? 50 : 200, local ? 1000 : 10_000);
-  const link = createLink({ http, backoff, log, handlers: { hello, onUp, onDown, onMessage: guarded, onRefused } });
+  const link = createLink({
+    http,
+    backoff,
+    log,
+    handlers: { hello, onUp, onDown, onMessage: (message) => carryOut(message) },
+  });
   const reports = createReports({
     ...{ dataRoot: dir.root, statuses: () => supervisor.statuses(), generation: () => stored.current().generation },
     send: (message) => link.send(message),
@@ -167,22 +130,30 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
   const sessions = createSessions({ link, log, targets: sessionTargets(supervisor) });
   supervisor.onChange((changed) => reports.changed(changed));
 
-  await supervisor.recover();
-  // With nothing on disk that can be read, what runs goes on until the control plane has said what shall.
-  if (!stored.damaged) supervisor.apply(stored.current().instances);
-  await steps.recover();
-  buildLogs.recover();
-  const router: RouterKeeper | undefined = startRouter(userData, {
-    ...{ directory: dir.router, program: options.routerProgram, log },
-    tell: (status) => void link.send({ type: 'router', status }),
+  let router: RouterKeeper | undefined;
+  const carryOut = createDispatch({
+    stored,
+    supervisor,
+    collector,
+    steps,
+    shipper,
+    sessions,
+    reports,
+    log,
+    router: () => router,
   });
-  log.info('agent ready', { hostId: userData.hostId, instances: stored.current().instances.length });
-
-  function onRefused(error: PaasError): void {
-    log.error('this host is not known to the control plane any more, or its key was revoked', { error: error.message });
-  }
 
   try {
+    await supervisor.recover();
+    // With nothing on disk that can be read, what runs goes on until the control plane has said what shall.
+    if (!stored.damaged) supervisor.apply(stored.current().instances);
+    await steps.recover();
+    buildLogs.recover();
+    router = startRouter(userData, {
+      ...{ directory: dir.router, program: options.routerProgram, log },
+      tell: (status) => void link.send({ type: 'router', status }),
+    });
+    log.info('agent ready', { hostId: userData.hostId, instances: stored.current().instances.length });
     const key =
       storedKey(dir.key, userData) ??
       (await enrol({ http, keyPath: dir.key, userData, log, backoff, wait: (ms) => wait(ms, signal) }));

@@ -86,7 +86,7 @@ export function openBases(options: BasesOptions): Bases {
         if (!digestPattern.test(digest) || digests.has(digest) || fetching.has(digest)) continue;
         names.delete(digest);
         // Renamed first, so that a half-removed one is never taken for whole.
-        const trash = join(directory, `${digest}.part`);
+        const trash = join(directory, `${digest}.trash`);
         if (name === digest) renameSync(placeOf(digest), trash);
         await rm(name === digest ? trash : join(directory, name), { recursive: true, force: true });
       }

@@ -31,9 +31,7 @@ export function createCollector(options: {
     if (generation === 0) return;
     const trees = new Set([...keepTrees, ...instances.map(({ image }) => image.tree), ...options.cache.roots()]);
     const bases = new Set(instances.map(({ image }) => image.base.digest));
-    const done = await options.trees.collect(trees);
-    await options.bases.collect(bases);
-    if (!done) soon();
+    if (!(await options.trees.collect(trees, () => options.bases.collect(bases)))) soon();
   };
   const soon = () => {
     if (closed) return;

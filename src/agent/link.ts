@@ -25,8 +25,6 @@ export interface LinkHandlers {
   onUp(welcome: Welcome): void;
   onMessage(message: Exclude<ControlMessage, Welcome>): void;
   onDown(): void;
-  /** The control plane does not accept the agent's key. */
-  onRefused(error: PaasError): void;
 }
 
 export interface LinkOptions {
@@ -149,8 +147,8 @@ export function createLink(options: LinkOptions): Link {
       log.warn("this host's clock is off; going by the control plane's", { serverTime: response.headers.date });
       return 0;
     }
+    // not_authenticated: the host was removed or its key revoked, which a person has to mend.
     log.error('the control plane refuses the link', errorFields(error));
-    if (error.code === 'not_authenticated' || error.code === 'not_allowed') handlers.onRefused(error);
     return error.retryable ? backoff.next() : 5000 + backoff.next();
   };
 

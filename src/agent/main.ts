@@ -4,13 +4,13 @@
  *
  * SIGTERM and SIGINT end the agent alone: instances and the router go on, and the next agent takes them up again.
  */
-import { readFileSync, realpathSync } from 'node:fs';
+import { readFileSync, realpathSync, writeSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { agentUserData, type AgentUserData } from '../shared/contracts/agent.ts';
-import { asPaasError, PaasError } from '../shared/errors.ts';
+import { asPaasError, errnoOf, PaasError } from '../shared/errors.ts';
 import { acquireLock } from '../shared/lock-file.ts';
 import { version } from '../shared/version.ts';
 import { isLoopback, runAgent } from './agent.ts';
@@ -37,7 +37,7 @@ interface Flags {
 export async function main(
   argv: string[],
   env: NodeJS.ProcessEnv,
-  write: (line: string) => void = (line) => void process.stderr.write(line),
+  write: (line: string) => void = writeLog,
 ): Promise<number> {
   if (argv[0] === 'router') {
     const router = await import('../router/embedded/main.ts');
@@ -154,10 +154,19 @@ if (program !== undefined && isThisFile(program)) {
     (code) => (process.exitCode = code),
     (error: unknown) => {
       const { message, hint, exit } = asPaasError(error);
-      process.stderr.write(`paas-agent: ${message}\n  ${hint}\n`);
+      writeLog(`paas-agent: ${message}\n  ${hint}\n`);
       process.exitCode = exit;
     },
   );
+}
+
+/** To standard error, a file or the journal. Whoever reads it may go away, and a disk may be full: the agent stays. */
+function writeLog(line: string): void {
+  try {
+    writeSync(2, line);
+  } catch (error) {
+    if (errnoOf(error) === undefined) throw error;
+  }
 }
 
 function isThisFile(path: string): boolean {

@@ -20,6 +20,7 @@ import { logFile } from '../runtimes/keeper.ts';
 import type { Base } from '../runtimes/port.ts';
 import type { Runtimes } from '../runtimes/registry.ts';
 import { ownerOf } from '../runtimes/users.ts';
+import { eitherSignal } from '../signals.ts';
 import type { Trees } from '../trees/index.ts';
 import type { BuildCache } from './build-cache.ts';
 import { putBack, remember, runBuildCommand, type Work } from './build-commands.ts';
@@ -73,7 +74,7 @@ export function createBuildDriver(options: BuildOptions): StepDriver {
       const { project } = step.app;
       const directory = placeOf(step);
       const limit = AbortSignal.timeout(step.timeoutMs);
-      const work = prepare(step, directory, either(signal, limit), options);
+      const work = prepare(step, directory, eitherSignal(signal, limit), options);
       running.set(project, (running.get(project) ?? 0) + 1);
       options.logs.begin(step, directory);
       try {
@@ -149,14 +150,4 @@ async function build(work: Work, options: BuildOptions): Promise<Pick<StepResult
   await keep(tree, options.trees.store, signal);
   await upload(tree, options.http, signal);
   return { tree: tree.root };
-}
-
-/** AbortSignal.any, which Node 18 lacks. */
-function either(...signals: AbortSignal[]): AbortSignal {
-  const both = new AbortController();
-  for (const signal of signals) {
-    if (signal.aborted) both.abort(signal.reason);
-    else signal.addEventListener('abort', () => both.abort(signal.reason), { once: true });
-  }
-  return both.signal;
 }

@@ -35,6 +35,7 @@ export interface CommandEnd {
 
 /** SIGTERM to SIGKILL for a build that is stopped. */
 const graceMs = 3000;
+const askMs = 100;
 const memoryLookMs = 500;
 
 /** Runs a command to its end. Resolves also when it was stopped by `signal`; the caller knows. */
@@ -58,7 +59,10 @@ export async function runCommand(command: RuntimeCommand, options: CommandOption
       resolve();
     };
     const stop = () => {
-      signalRun(directory, 'SIGTERM');
+      // Again and again: a process that was just being made when the others got it has not had it.
+      const ask = () => signalRun(directory, 'SIGTERM');
+      ask();
+      timers.push(setInterval(ask, askMs));
       timers.push(setTimeout(() => signalRun(directory, 'SIGKILL'), graceMs));
     };
     const unwatch = watchDirectory(join(directory, 'run'), look, { pollMs: 250, fallbackMs: 25 });

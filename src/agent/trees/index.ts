@@ -26,8 +26,11 @@ export interface Trees {
   materialiseLocal(root: string, dest: string, owner?: Owner): Promise<void>;
   /** Runs `work` while nothing is collected. */
   using<T>(work: () => Promise<T>): Promise<T>;
-  /** Removes what these trees do not reach; does nothing (false) while the store is in use. */
-  collect(keep: Iterable<string>): Promise<boolean>;
+  /**
+   * Removes what these trees do not reach, and does `also` while nothing else begins. Does nothing (false) while the
+   * store is in use.
+   */
+  collect(keep: Iterable<string>, also?: () => Promise<void>): Promise<boolean>;
   close(): void;
 }
 
@@ -90,11 +93,12 @@ export function openTrees(directory: string, http: Pick<ControlHttp, 'open'>, lo
     using,
     materialise: (root, dest, owner) => writing(root, () => writeTree(store, root, dest, owner)),
     materialiseLocal: (root, dest, owner) => using(() => writeTree(store, root, dest, owner)),
-    async collect(keep) {
+    async collect(keep, also) {
       if (collecting || users > 0) return false;
       const roots = [...keep];
-      const run = collect(store, roots).then((bytes) => {
+      const run = collect(store, roots).then(async (bytes) => {
         if (bytes > 0) log.info('collected trees that nothing needs', { bytes, kept: roots.length });
+        await also?.();
       });
       // New work waits for the end, also of a failed one.
       collecting = run.then(

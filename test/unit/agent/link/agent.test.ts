@@ -1,8 +1,8 @@
-import { readFileSync, statSync } from 'node:fs';
-import { join } from 'node:path';
+import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { InstanceSpec } from '../../../../src/shared/contracts/instances.ts';
-import { AgentProcess } from '../../../support/agent-process.ts';
+import { AgentProcess } from '../../../support/running-agent.ts';
 import { FakeControl } from '../../../support/fake-control.ts';
 
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
@@ -75,6 +75,16 @@ describe('enrolment', () => {
 });
 
 describe('the program', () => {
+  it('is one small file that needs nothing beside it, and only what Node 18 has', async () => {
+    agent.start();
+    await control.untilLinked();
+    expect(readdirSync(dirname(agent.program))).toEqual(['agent.mjs']);
+    const text = readFileSync(agent.program, 'utf8');
+    expect(text.length).toBeLessThan(1_500_000);
+    expect(text).not.toMatch(/AbortSignal\.any\(|\.toSorted\(|\.toReversed\(|Promise\.withResolvers|Object\.groupBy/);
+    expect(text).not.toMatch(/require\("undici"\)|from "undici"/);
+  });
+
   it('refuses a second agent on the same data', async () => {
     agent.start();
     await control.untilLinked();

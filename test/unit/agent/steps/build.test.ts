@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { BuildStep } from '../../../../src/shared/contracts/steps.ts';
 import { listProcesses } from '../../../../src/shared/processes.ts';
-import { AgentProcess } from '../../../support/agent-process.ts';
+import { AgentProcess } from '../../../support/running-agent.ts';
 import { FakeControl } from '../../../support/fake-control.ts';
 
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });

@@ -1,0 +1,78 @@
+/** What each message of the control plane does. */
+import type { ControlMessage } from '../shared/contracts/agent.ts';
+import type { AssignmentStore } from './assignment.ts';
+import type { Collector } from './collector.ts';
+import type { Reports } from './link-reports.ts';
+import { errorFields, type Log } from './log.ts';
+import type { LogShipper } from './logs/shipper.ts';
+import type { RouterKeeper } from './router.ts';
+import type { Sessions } from './session.ts';
+import type { StepRunner } from './steps/runner.ts';
+import type { Supervisor } from './supervisor/index.ts';
+
+export interface DispatchTargets {
+  stored: AssignmentStore;
+  supervisor: Pick<Supervisor, 'apply'>;
+  collector: Pick<Collector, 'soon'>;
+  steps: Pick<StepRunner, 'submit' | 'cancel' | 'acknowledge'>;
+  shipper: Pick<LogShipper, 'acked'>;
+  sessions: Pick<Sessions, 'handle'>;
+  reports: Pick<Reports, 'soon'>;
+  router(): Pick<RouterKeeper, 'apply'> | undefined;
+  log: Log;
+}
+
+type Message = Exclude<ControlMessage, { type: 'welcome' }>;
+
+/**
+ * Carries out messages. One that fails is logged and passed over: it was well-formed, so what failed is this host (a full
+ * disk), and the next may succeed; the control plane sees from the reports what did not happen.
+ */
+export function createDispatch(targets: DispatchTargets): (message: Message) => void {
+  return (message) => {
+    try {
+      carryOut(message, targets);
+    } catch (error) {
+      targets.log.error('cannot carry out a message', { type: message.type, ...errorFields(error) });
+    }
+  };
+}
+
+function carryOut(message: Message, targets: DispatchTargets): void {
+  const { stored, steps, sessions, log } = targets;
+  switch (message.type) {
+    case 'assignment':
+      // Durable first: what runs must never be ahead of what the next agent will find.
+      if (stored.take(message.assignment)) {
+        targets.supervisor.apply(message.assignment.instances);
+        targets.collector.soon();
+      } else if (message.assignment.generation < stored.current().generation) {
+        log.warn('ignoring an assignment older than the one in force', { generation: message.assignment.generation });
+      }
+      targets.reports.soon(false);
+      break;
+    case 'table': {
+      const router = targets.router();
+      if (router) router.apply(message.table);
+      else log.warn('ignoring a route table: this host has no router');
+      break;
+    }
+    case 'step':
+      steps.submit(message.step);
+      break;
+    case 'stepCancel':
+      steps.cancel(message.id);
+      break;
+    case 'stepAck':
+      steps.acknowledge(message.id);
+      break;
+    case 'logsAck':
+      targets.shipper.acked(message.positions);
+      break;
+    case 'sessionOpen':
+    case 'sessionInput':
+    case 'sessionSignal':
+      sessions.handle(message);
+      break;
+  }
+}

@@ -1,0 +1,118 @@
+/** The agent as a process, for tests that kill it: the bundle in a directory of its own, with nothing else. */
+import { spawn, type ChildProcess } from 'node:child_process';
+import {
+  chmodSync,
+  copyFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+  openSync,
+  closeSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect } from 'vitest';
+import type { AgentUserData } from '../../src/shared/contracts/agent.ts';
+import { listProcesses, sendSignal } from '../../src/shared/processes.ts';
+import { bundle } from './bundle.ts';
+
+export class AgentProcess {
+  readonly root: string;
+  readonly data: string;
+  readonly program: string;
+  env: NodeJS.ProcessEnv = {};
+  flags: string[] = [];
+  #child: ChildProcess | undefined;
+
+  private constructor(root: string) {
+    this.root = root;
+    this.data = join(root, 'data');
+    this.program = join(root, 'bin', 'agent.mjs');
+  }
+
+  /** A host with an agent that is not started yet. */
+  static async create(userData: Partial<AgentUserData> & { controlUrl: string }): Promise<AgentProcess> {
+    // Apps run as other users, and must be able to reach their directories.
+    const root = mkdtempSync(join(tmpdir(), 'paas-agent-'));
+    chmodSync(root, 0o711);
+    const agent = new AgentProcess(root);
+    mkdirSync(join(root, 'bin'));
+    copyFileSync(await bundle('src/agent/main.ts', 'agent.js'), agent.program);
+    const whole: AgentUserData = {
+      hostId: 'hst_1',
+      name: 'h1',
+      token: 'token-1',
+      roles: ['compute', 'build'],
+      ...userData,
+    };
+    writeFileSync(join(root, 'user-data'), JSON.stringify(whole), { mode: 0o600 });
+    return agent;
+  }
+
+  get pid(): number {
+    return this.#child!.pid!;
+  }
+  /** Its log so far. */
+  get log(): string {
+    return readFileSync(join(this.root, 'agent.log'), 'utf8');
+  }
+
+  start(): void {
+    const log = openSync(join(this.root, 'agent.log'), 'a', 0o600);
+    const args = [
+      '--data',
+      this.data,
+      '--user-data',
+      join(this.root, 'user-data'),
+      '--address',
+      '127.0.0.1',
+      ...this.flags,
+    ];
+    const env = { PATH: process.env['PATH'], ...this.env };
+    this.#child = spawn(process.execPath, [this.program, ...args], {
+      stdio: ['ignore', log, log],
+      env,
+      cwd: this.root,
+    });
+    closeSync(log);
+  }
+
+  /** Resolves to its exit code or signal. */
+  async end(signal: NodeJS.Signals): Promise<number | NodeJS.Signals | null> {
+    const child = this.#child;
+    if (!child || child.exitCode !== null || child.signalCode !== null)
+      return child?.exitCode ?? child?.signalCode ?? null;
+    const ended = new Promise<number | NodeJS.Signals | null>((resolve) =>
+      child.once('exit', (code, name) => resolve(code ?? name)),
+    );
+    child.kill(signal);
+    return ended;
+  }
+  async exited(): Promise<number | NodeJS.Signals | null> {
+    await expect.poll(() => this.#child!.exitCode ?? this.#child!.signalCode, { timeout: 20_000 }).not.toBeNull();
+    return this.#child!.exitCode ?? this.#child!.signalCode;
+  }
+
+  /** Ends the agent and everything that it started, and removes the host's directory. */
+  async destroy(): Promise<void> {
+    await this.end('SIGKILL');
+    const left = () =>
+      listProcesses().filter(({ pid }) => {
+        try {
+          const text = readFileSync(`/proc/${pid}/cmdline`, 'latin1') + readFileSync(`/proc/${pid}/environ`, 'latin1');
+          return pid !== process.pid && text.includes(this.root);
+        } catch {
+          return false; // It ended meanwhile.
+        }
+      });
+    const kill = () => {
+      const found = left();
+      for (const { pid } of found) sendSignal(pid, 'SIGKILL');
+      return found.length;
+    };
+    await expect.poll(kill, { timeout: 10_000, interval: 10 }).toBe(0);
+    rmSync(this.root, { recursive: true, force: true, maxRetries: 5 });
+  }
+}
