@@ -11,6 +11,7 @@ import type { Sealer } from './secrets.ts';
 import type { Settings } from './settings.ts';
 import type { Stack } from '../stacks/port.ts';
 import type { InstanceRow } from './store/schema.ts';
+import type { Serial } from '../shared/serial.ts';
 import type { Store } from './store/open.ts';
 import type { Wake } from './reconcile/wake.ts';
 import type { Clouds } from './clouds.ts';
@@ -31,6 +32,8 @@ export interface Control {
   logs: LogStore;
   hub: Hub;
   engine: Engine;
+  /** Whoever places instances does it in here, one after the other. */
+  placing: Serial;
   routing: Routing;
   wake: Wake;
   clouds: Clouds;

@@ -10,6 +10,7 @@ import { writeDurably } from '../shared/files.ts';
 import { newId } from '../shared/ids.ts';
 import { acquireLock } from '../shared/lock-file.ts';
 import { processIdentity } from '../shared/processes.ts';
+import { Serial } from '../shared/serial.ts';
 import { version } from '../shared/version.ts';
 import { createStacks } from '../stacks/registry.ts';
 import { createHandlers } from './agents/handlers.ts';
@@ -105,11 +106,13 @@ export async function startServer(config: ServerConfig, logger: Logger): Promise
       loops.wake.routes();
     },
   });
+  const placing = new Serial();
   let url = settings.publicUrl ?? '';
   const control: Control = {
     ...{ settings, serverId: facts.server, startedAt: Date.now(), url: () => url, store, events, sealer, blobs, logs },
     ...{ hub, clouds, logger, wake: loops.wake, usage: new Map() },
-    engine: new AgentsEngine(instances),
+    engine: new AgentsEngine(instances, placing),
+    placing,
     routing: new Routing(store, hub, settings.timing.drain),
     builds: new Builds(() => control),
     stacks: createStacks((name) => readFile(join(settings.assets, name), 'utf8')),

@@ -2,7 +2,7 @@
 import { chooseHost, freeRoom } from '../../engines/agents/placement.ts';
 import type { ProcessKind } from '../../shared/contracts/app-spec.ts';
 import type { Control } from '../context.ts';
-import { insertInstance, raiseGenerations, SqlInstances } from '../store/instances.ts';
+import { assignInstance, insertInstance, raiseGenerations, snapshotOf } from '../store/instances.ts';
 import type { InstanceRow } from '../store/schema.ts';
 
 export interface OneOff {
@@ -59,19 +59,19 @@ export async function findOnce(control: Control, appId: string, tag: string): Pr
 }
 
 /** Places a waiting one-off where there is room; without room it stays, and the next look tries again. */
-export async function placeOnce(control: Control, row: InstanceRow): Promise<boolean> {
-  const { hosts, instances } = await new SqlInstances(control.store, { changed: () => undefined }).snapshot();
-  const host = chooseHost(freeRoom(hosts, instances), new Map(), row.memory_mb);
-  if (host === null) return false;
-  await control.store.transaction(async (trx) => {
-    await trx
-      .updateTable('instances')
-      .set({ host_id: host, message: null })
-      .where('id', '=', row.id)
-      .where('host_id', 'is', null)
-      .execute();
-    await raiseGenerations(trx, [host]);
+export function placeOnce(control: Control, row: InstanceRow): Promise<boolean> {
+  return control.placing.run(() => place(control, row));
+}
+
+async function place(control: Control, row: InstanceRow): Promise<boolean> {
+  const host = await control.store.transaction(async (trx) => {
+    const { hosts, instances } = await snapshotOf(trx);
+    const chosen = chooseHost(freeRoom(hosts, instances), new Map(), row.memory_mb);
+    if (chosen === null) return null;
+    await assignInstance(trx, row.id, chosen);
+    await raiseGenerations(trx, [chosen]);
+    return chosen;
   });
-  control.assign(host);
-  return true;
+  if (host !== null) control.assign(host);
+  return host !== null;
 }

@@ -130,7 +130,7 @@ async function turnBack(
     .where('id', '=', row.id)
     .where('state', 'in', ['running', 'paused'])
     .execute();
-  const back = row.from_release === null ? 'nothing was running before' : `going back to v${row.from_release}`;
+  const back = row.from_release === null ? 'Nothing was running before.' : `Going back to v${row.from_release}.`;
   await note(control, app, deployment, 'rollout.failing', `v${row.to_release}: ${error.message} ${back}`);
   control.wake.app(app.id);
 }

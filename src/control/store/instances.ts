@@ -1,10 +1,9 @@
 /** Instances in the store: the engine's memory, and what agents report. */
 import type { InstanceStatus } from '../../shared/contracts/instances.ts';
 import type { Observation, ObservedInstance } from '../../engines/port.ts';
-import type { InstanceStore, NewInstance } from '../../engines/agents/engine.ts';
-import type { PlacedInstance, PlacementHost } from '../../engines/agents/placement.ts';
+import type { Change, InstanceStore, NewInstance, Snapshot } from '../../engines/agents/engine.ts';
 import { newId } from '../../shared/ids.ts';
-import type { Store, Trx } from './open.ts';
+import type { Db, Store, Trx } from './open.ts';
 import type { HostRow, InstanceRow } from './schema.ts';
 
 export interface InstanceStoreHooks {
@@ -21,58 +20,26 @@ export class SqlInstances implements InstanceStore {
     this.#hooks = hooks;
   }
 
-  async snapshot(): Promise<{ hosts: PlacementHost[]; instances: PlacedInstance[] }> {
-    const [hosts, instances] = await Promise.all([
-      this.#store.db.selectFrom('hosts').select(['id', 'state', 'roles', 'draining', 'memory_mb']).execute(),
-      this.#store.db
-        .selectFrom('instances')
-        .select(['id', 'app_id', 'release', 'epoch', 'process_type', 'ordinal', 'host_id', 'memory_mb'])
-        .select(['desired', 'state', 'kind', 'command'])
-        .where('ended_at', 'is', null)
-        .execute(),
-    ]);
-    return {
-      hosts: hosts.map((h) => ({ id: h.id, memoryMb: h.memory_mb, open: acceptsInstances(h) })),
-      instances: instances.map((i) => ({
-        id: i.id,
-        appId: i.app_id,
-        release: i.release,
-        epoch: i.epoch,
-        processType: i.process_type,
-        ordinal: i.ordinal,
-        hostId: i.host_id,
-        memoryMb: i.memory_mb,
-        // One-offs and cron runs take room but belong to no workload: they end by themselves.
-        staying: i.desired === 'run' && !runsOnce(i),
-        healthy: i.state === 'healthy',
-      })),
-    };
+  snapshot(): Promise<Snapshot> {
+    return snapshotOf(this.#store.db);
   }
 
-  async change(
-    appId: string,
-    change: { create: NewInstance[]; assign: { id: string; hostId: string }[]; leave: string[] },
-  ): Promise<void> {
-    const touched = await this.#store.transaction(async (trx) => {
+  async change(appId: string, decide: (now: Snapshot) => Change): Promise<void> {
+    const { touched, waiting } = await this.#store.transaction(async (trx) => {
+      const change = decide(await snapshotOf(trx));
       const hosts = new Set<string>();
       for (const instance of change.create) {
         await insertInstance(trx, appId, instance);
         if (instance.hostId !== null) hosts.add(instance.hostId);
       }
       for (const { id, hostId } of change.assign) {
-        await trx
-          .updateTable('instances')
-          .set({ host_id: hostId })
-          .where('id', '=', id)
-          .where('host_id', 'is', null)
-          .execute();
+        await assignInstance(trx, id, hostId);
         hosts.add(hostId);
       }
-      if (change.leave.length > 0) for (const host of await leave(trx, change.leave)) hosts.add(host);
+      for (const host of await leave(trx, change.leave)) hosts.add(host);
       await raiseGenerations(trx, [...hosts]);
-      return [...hosts];
+      return { touched: [...hosts], waiting: change.create.some((instance) => instance.hostId === null) };
     });
-    const waiting = change.create.some((instance) => instance.hostId === null);
     this.#hooks.changed(touched, waiting);
   }
 
@@ -88,6 +55,43 @@ export class SqlInstances implements InstanceStore {
       .execute();
     return { instances: rows.filter((row) => !runsOnce(row)).map((row) => observed(row, row.host_name)) };
   }
+}
+
+/** Hosts, and all instances that have not ended, as placement sees them. */
+export async function snapshotOf(db: Db | Trx): Promise<Snapshot> {
+  const hosts = await db.selectFrom('hosts').select(['id', 'state', 'roles', 'draining', 'memory_mb']).execute();
+  const instances = await db
+    .selectFrom('instances')
+    .select(['id', 'app_id', 'release', 'epoch', 'process_type', 'ordinal', 'host_id', 'memory_mb'])
+    .select(['desired', 'state', 'kind', 'command'])
+    .where('ended_at', 'is', null)
+    .execute();
+  return {
+    hosts: hosts.map((h) => ({ id: h.id, memoryMb: h.memory_mb, open: acceptsInstances(h) })),
+    instances: instances.map((i) => ({
+      id: i.id,
+      appId: i.app_id,
+      release: i.release,
+      epoch: i.epoch,
+      processType: i.process_type,
+      ordinal: i.ordinal,
+      hostId: i.host_id,
+      memoryMb: i.memory_mb,
+      // One-offs and cron runs take room but belong to no workload: they end by themselves.
+      staying: i.desired === 'run' && !runsOnce(i),
+      healthy: i.state === 'healthy',
+    })),
+  };
+}
+
+/** Gives a waiting instance its host. */
+export async function assignInstance(trx: Trx, id: string, hostId: string): Promise<void> {
+  await trx
+    .updateTable('instances')
+    .set({ host_id: hostId, message: null })
+    .where('id', '=', id)
+    .where('host_id', 'is', null)
+    .execute();
 }
 
 /** One-offs, tasks and cron runs are placed once and never replaced. */
@@ -124,6 +128,7 @@ export async function insertInstance(
  * still waiting for a host just end. Returns the hosts concerned.
  */
 export async function leave(trx: Trx, ids: readonly string[], now = Date.now()): Promise<string[]> {
+  if (ids.length === 0) return [];
   const rows = await trx
     .selectFrom('instances')
     .select(['id', 'host_id', 'port', 'ready'])

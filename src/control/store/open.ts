@@ -27,7 +27,8 @@ export interface Store {
 
 /**
  * Opens (creates, migrates) the store at `url`: a file path, or `postgres://…`.
- * @throws PaasError `conflict` when the data was written by a later version; `corrupt` when the file is no database.
+ * @throws PaasError `conflict` when the data was written by a later version or the file may not be written; `corrupt`
+ * when the file is no database; `unavailable` when PostgreSQL does not answer; `disk_full`
  */
 export async function openStore(url: string): Promise<Store> {
   const dialect: Dialect = /^postgres(ql)?:/.test(url) ? 'postgres' : 'sqlite';
@@ -46,17 +47,49 @@ export async function openStore(url: string): Promise<Store> {
   };
 }
 
+/**
+ * How often PostgreSQL's refusals of a transaction that met another one are answered by running it again, by SQLSTATE:
+ * 40001 could not serialise, 40P01 deadlock; 23505 and 42P07 (the other one inserted that key, or made that
+ * table) may be our own mistake, and show again then.
+ */
+const attempts: Readonly<Record<string, number>> = { '40001': 30, '40P01': 30, '23505': 3, '42P07': 3 };
+
 async function runTransaction<T>(db: Db, dialect: Dialect, work: (trx: Trx) => Promise<T>): Promise<T> {
   for (let attempt = 1; ; attempt++) {
     try {
       const builder = db.transaction();
       return await (dialect === 'postgres' ? builder.setIsolationLevel('serializable') : builder).execute(work);
     } catch (error) {
-      // 40001: PostgreSQL could not serialise; the standard answer is to run the transaction again.
-      const serialisation = error instanceof Error && 'code' in error && error.code === '40001';
-      if (!serialisation || attempt >= 10) throw error;
+      if (dialect === 'sqlite' || attempt >= (attempts[codeOf(error)] ?? 1)) throw error;
+      await new Promise((resolve) => setTimeout(resolve, Math.random() * Math.min(100, 2 ** attempt)));
     }
   }
+}
+
+const codeOf = (error: unknown): string =>
+  error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : '';
+
+/** Why the store cannot be opened, in words for whoever operates it. */
+function openingFailed(error: unknown, dialect: Dialect, place: string): PaasError {
+  const code = codeOf(error);
+  if (dialect === 'postgres') {
+    return new PaasError('unavailable', `${place} cannot be used: ${String(error)}`, {
+      hint: 'Check `databaseUrl` in the configuration of the server, and that PostgreSQL runs.',
+      cause: error,
+    });
+  }
+  if (code === 'SQLITE_FULL')
+    return new PaasError('disk_full', `${place} cannot be opened: the disk is full.`, { cause: error });
+  if (code === 'SQLITE_NOTADB' || code === 'SQLITE_CORRUPT') {
+    return new PaasError('corrupt', `${place} cannot be read as a database: ${String(error)}`, {
+      hint: 'Restore it from a backup, or move it away and start anew. Nothing was changed.',
+      cause: error,
+    });
+  }
+  return new PaasError('conflict', `${place} cannot be opened: ${String(error)}`, {
+    hint: 'Check that the file and its directory are there and may be written, and that nothing else has it open.',
+    cause: error,
+  });
 }
 
 async function migrate(db: Db, dialect: Dialect, url: string): Promise<void> {
@@ -68,10 +101,8 @@ async function migrate(db: Db, dialect: Dialect, url: string): Promise<void> {
     .addColumn('name', 'text', (c) => c.notNull())
     .execute()
     .catch((error: unknown) => {
-      throw new PaasError('corrupt', `${place} cannot be read as a database: ${String(error)}`, {
-        hint: 'Restore it from a backup, or move it away and start anew. Nothing was changed.',
-        cause: error,
-      });
+      // Two servers may make it at the same moment; the second then finds it.
+      if (codeOf(error) !== '23505' && codeOf(error) !== '42P07') throw openingFailed(error, dialect, place);
     });
   await runTransaction(db, dialect, async (trx) => {
     const versions = trx.withTables<{ schema_version: { version: number; name: string } }>();

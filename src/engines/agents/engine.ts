@@ -2,6 +2,7 @@
  * The built-in engine: places workloads on hosts and states for each instance whether it runs, drains or stops. The
  * host's agent reads that as its assignment. It decides; the store that it is given remembers.
  */
+import type { Serial } from '../../shared/serial.ts';
 import type { Engine, Observation, Workload } from '../port.ts';
 import { place, type PlacedInstance, type PlacementHost } from './placement.ts';
 
@@ -11,28 +12,48 @@ export interface NewInstance {
   hostId: string | null;
 }
 
-/** What the engine needs remembered. One `change` is one transaction. */
+/** The hosts and all instances that have not ended, at one moment. */
+export interface Snapshot {
+  hosts: PlacementHost[];
+  instances: PlacedInstance[];
+}
+
+export interface Change {
+  create: NewInstance[];
+  assign: { id: string; hostId: string }[];
+  leave: string[];
+}
+
+/** What the engine needs remembered. */
 export interface InstanceStore {
-  snapshot(): Promise<{ hosts: PlacementHost[]; instances: PlacedInstance[] }>;
-  change(
-    appId: string,
-    change: { create: NewInstance[]; assign: { id: string; hostId: string }[]; leave: string[] },
-  ): Promise<void>;
+  snapshot(): Promise<Snapshot>;
+  /**
+   * Carries out what `decide` makes of the present snapshot, in one transaction: two apps that are looked at at the same
+   * moment do not give the same memory away twice. `decide` may be called more than once.
+   */
+  change(appId: string, decide: (now: Snapshot) => Change): Promise<void>;
   observe(appId: string): Promise<Observation>;
 }
 
 export class AgentsEngine implements Engine {
   readonly #store: InstanceStore;
+  readonly #placing: Serial;
 
-  constructor(store: InstanceStore) {
+  /** @param placing shared by all that place instances: what one takes, the next must see */
+  constructor(store: InstanceStore, placing: Serial) {
     this.#store = store;
+    this.#placing = placing;
   }
 
-  async apply(appId: string, workloads: readonly Workload[]): Promise<void> {
-    const { hosts, instances } = await this.#store.snapshot();
-    const { create, assign, leave } = place({ appId, hosts, instances, workloads });
-    if (create.length + assign.length + leave.length === 0) return;
-    await this.#store.change(appId, { create, assign, leave });
+  apply(appId: string, workloads: readonly Workload[]): Promise<void> {
+    return this.#placing.run(() => this.#place(appId, workloads));
+  }
+
+  async #place(appId: string, workloads: readonly Workload[]): Promise<void> {
+    const decide = ({ hosts, instances }: Snapshot): Change => place({ appId, hosts, instances, workloads });
+    // Most looks find nothing to do, and need no transaction to find it.
+    const { create, assign, leave } = decide(await this.#store.snapshot());
+    if (create.length + assign.length + leave.length > 0) await this.#store.change(appId, decide);
   }
 
   observe(appId: string): Promise<Observation> {
