@@ -136,6 +136,9 @@ export class FakeControl {
     }
     return undefined;
   }
+  async healthy(id: string) {
+    return this.until(() => this.status(id)?.state === 'healthy' && this.status(id), `${id} healthy`);
+  }
   output(instance: string, stream = 'stdout'): string {
     const own = this.blocks.filter(({ header }) => header.instance === instance && header.stream === stream);
     return own.map(({ text }) => text).join('');

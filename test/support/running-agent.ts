@@ -15,8 +15,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'vitest';
 import type { AgentUserData } from '../../src/shared/contracts/agent.ts';
+import type { InstanceSpec } from '../../src/shared/contracts/instances.ts';
 import { listProcesses, sendSignal } from '../../src/shared/processes.ts';
 import { bundle } from './bundle.ts';
+import type { FakeControl } from './fake-control.ts';
 
 export class AgentProcess {
   readonly root: string;
@@ -116,3 +118,28 @@ export class AgentProcess {
     rmSync(this.root, { recursive: true, force: true, maxRetries: 5 });
   }
 }
+
+/** Prints `line 1`, `line 2`, … fifty times a second. */
+const ticker = 'i=0; while :; do i=$((i+1)); echo "line $i"; sleep 0.02; done';
+/** An instance without a port; its tree is stored at `control`. */
+export const workerSpec = (control: FakeControl, id: string, more: Partial<InstanceSpec> = {}): InstanceSpec => ({
+  id,
+  name: 'worker.1',
+  app: { id: 'app_1', name: 'shop', project: 'default', environment: 'dev' },
+  release: 1,
+  processType: 'worker',
+  kind: 'worker',
+  image: {
+    tree: control.trees.addTree({ 'hello.txt': 'hello from the tree' }),
+    base: { name: 'host', digest: '0'.repeat(64) },
+  },
+  command: ticker,
+  env: { GREETING: 'hi', SECRET_KEY: 'hush-hush' },
+  memoryMb: 256,
+  health: { type: 'process', timeoutMs: 10_000, intervalMs: 10_000 },
+  graceMs: 1000,
+  restart: 'always',
+  runtime: 'process',
+  restartToken: '',
+  ...more,
+});
