@@ -1,15 +1,16 @@
 /**
  * Builds dist/ with esbuild:
- *   cli/       the CLI: one entry a command, shared chunks, so that a command loads only what it needs
+ *   cli/       the CLI: a chunk for each command and for what they share, so that a command loads only what it needs
  *   server.js  control plane            (node_modules stay outside: native libSQL)
  *   agent.js   one file, no node_modules, Node >= 18
  *   cloud.js   the embedded cloud       router.js  the embedded router
  *   static-server.js  what the static stack puts into an app
  */
 import { build } from 'esbuild';
-import { chmodSync, existsSync, mkdtempSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { leanOclif } from './lean-oclif.js';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const version = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')).version;
@@ -33,32 +34,18 @@ const requireShim = {
 const single = (entry, outfile, target, options = {}) =>
   build({ ...common, entryPoints: [entry], outfile: join(outRoot, outfile), target, banner: requireShim, ...options });
 
-/** The CLI's entry points: main, and each command file by its path below commands/. */
-function cliEntries() {
-  const entries = { main: 'src/cli/main.ts' };
-  const walk = (dir, prefix) => {
-    for (const item of readdirSync(join(root, dir), { withFileTypes: true })) {
-      if (item.isDirectory()) walk(`${dir}/${item.name}`, `${prefix}${item.name}/`);
-      else if (item.name.endsWith('.ts'))
-        entries[`commands/${prefix}${item.name.slice(0, -3)}`] = `${dir}/${item.name}`;
-    }
-  };
-  walk('src/cli/commands', '');
-  return entries;
-}
-
-rmSync(outRoot, { recursive: true, force: true });
 const has = (file) => existsSync(join(root, file));
 await Promise.all([
   has('src/cli/main.ts') &&
     build({
       ...common,
-      entryPoints: cliEntries(),
+      entryPoints: { main: 'src/cli/main.ts' },
       outdir: join(outRoot, 'cli'),
       splitting: true,
       minify: true,
       target: 'node20',
       banner: requireShim,
+      plugins: [leanOclif],
       external: ['yaml', 'croner', '@inquirer/prompts', 'simple-git', 'execa', 'tar', 'yauzl'],
     }),
   has('src/control/main.ts') && single('src/control/main.ts', 'server.js', 'node20', { packages: 'external' }),

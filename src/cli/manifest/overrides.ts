@@ -28,7 +28,7 @@ export function applyOverrides(app: Draft['app'], flags: Overrides): void {
   if (flags.cpu !== undefined) process.cpu = flags.cpu;
   if (flags.command !== undefined) process.command = flags.command;
   if (Object.keys(process).length > 0) {
-    const type = target(app, Object.keys(process));
+    const type = processForFlags(Object.keys(app.processes), Object.keys(process));
     app.processes[type] = { kind: 'web', ...app.processes[type], ...process };
   }
   if (flags.strategy !== undefined) app.rollout = { ...app.rollout, strategy: flags.strategy };
@@ -44,9 +44,12 @@ export function applyOverrides(app: Draft['app'], flags: Overrides): void {
   if (flags.config !== undefined) app.config = { ...app.config, ...flags.config };
 }
 
-/** `web`, else the only process type; `web` is made where there are none. */
-function target(app: Draft['app'], flags: string[]): string {
-  const types = Object.keys(app.processes);
+/**
+ * Which process type flags without a type are about: `web`, else the only one; `web` where there are none yet.
+ * @param flags their names, for the message
+ * @throws PaasError usage when it is not clear
+ */
+export function processForFlags(types: readonly string[], flags: readonly string[]): string {
   if (types.length === 0 || types.includes('web')) return 'web';
   const [only] = types;
   if (types.length === 1 && only !== undefined) return only;

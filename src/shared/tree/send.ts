@@ -58,18 +58,42 @@ export interface Sent {
 }
 
 const restarts = 3;
+const defaultBatch = 10_000;
 
 /**
  * Makes the receiver hold the whole of `tree`.
  * @throws PaasError `source_changed` when a file is no longer what was hashed, `unavailable` when the connection does not
  *   come back, `interrupted`, and whatever else the transport throws
  */
-export async function sendTree(tree: WalkedTree, transport: UploadTransport, options: SendOptions = {}): Promise<Sent> {
+export function sendTree(tree: WalkedTree, transport: UploadTransport, options: SendOptions = {}): Promise<Sent> {
+  return sendLacking((ask) => missingObjects(tree, ask, options.batch ?? defaultBatch), transport, options);
+}
+
+/**
+ * Makes the receiver hold one file that is part of no tree.
+ * @param file.path absolute
+ * @throws PaasError as `sendTree` does
+ */
+export function sendFile(
+  file: { path: string; digest: string; size: number },
+  transport: UploadTransport,
+  options: SendOptions = {},
+): Promise<Sent> {
+  const object: PackObject = { kind: 'blob', digest: file.digest, size: file.size, source: { file: file.path } };
+  return sendLacking(async (ask) => ((await ask([file.digest])).length === 0 ? [] : [object]), transport, options);
+}
+
+type Ask = (digests: string[]) => Promise<string[]>;
+
+async function sendLacking(
+  find: (ask: Ask) => Promise<PackObject[]>,
+  transport: UploadTransport,
+  options: SendOptions,
+): Promise<Sent> {
   for (let start = 0; ; start++) {
-    const ask = (digests: string[]): Promise<string[]> => patiently(() => transport.missing(digests), options);
-    const objects = await missingObjects(tree, ask, options.batch ?? 10_000);
-    if (objects.length === 0) return { files: 0, bytes: 0 };
-    const sent = { files: objects.filter(({ kind }) => kind === 'blob').length, bytes: packBytes(objects) };
+    const objects = await find((digests) => patiently(() => transport.missing(digests), options));
+    const sent = sentBy(objects);
+    if (objects.length === 0) return sent;
     const { id } = await patiently(() => transport.beginUpload(sent.bytes), options);
     try {
       await stream(objects, transport, id, sent, options);
@@ -81,6 +105,21 @@ export async function sendTree(tree: WalkedTree, transport: UploadTransport, opt
       if (!forgotten || start === restarts) throw error;
     }
   }
+}
+
+/** What `sendTree` would send, without sending it. */
+export async function measureTree(
+  tree: WalkedTree,
+  transport: UploadTransport,
+  options: SendOptions = {},
+): Promise<Sent> {
+  const ask: Ask = (digests) => patiently(() => transport.missing(digests), options);
+  return sentBy(await missingObjects(tree, ask, options.batch ?? defaultBatch));
+}
+
+function sentBy(objects: readonly PackObject[]): Sent {
+  if (objects.length === 0) return { files: 0, bytes: 0 };
+  return { files: objects.filter(({ kind }) => kind === 'blob').length, bytes: packBytes(objects) };
 }
 
 async function stream(
@@ -130,11 +169,7 @@ async function stream(
 }
 
 /** What of the tree the receiver lacks, each object once. */
-async function missingObjects(
-  tree: WalkedTree,
-  ask: (digests: string[]) => Promise<string[]>,
-  batch: number,
-): Promise<PackObject[]> {
+async function missingObjects(tree: WalkedTree, ask: Ask, batch: number): Promise<PackObject[]> {
   const missingOf = async (digests: string[]): Promise<Set<string>> => {
     const missing = new Set<string>();
     for (let at = 0; at < digests.length; at += batch)

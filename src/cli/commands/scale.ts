@@ -1,0 +1,92 @@
+import type { Deployment, Formation, ScaleRequest } from '../../shared/contracts/api.ts';
+import { PaasError } from '../../shared/errors.ts';
+import { formatFormation, formatSize, parseFormation, parseSize } from '../../shared/units.ts';
+import { appCommand } from '../command/define.ts';
+import { flag, parseCpu, waitFlags } from '../command/flags.ts';
+import { finish } from '../deploy/done.ts';
+import type { Ui } from '../ui/ui.ts';
+
+export default appCommand(
+  {
+    summary: 'set how many instances of each process run, and their size',
+    description: 'Without arguments it prints the present formation, in a form that it accepts back.',
+    rest: { name: 'web=3 worker+1 …', summary: 'a number, or a change of it' },
+    flags: {
+      memory: flag.list({ value: 'web=512M', summary: 'memory of an instance; may be repeated' }),
+      cpu: flag.list({ value: 'web=0.5', summary: 'cores of an instance, `none` for no limit; may be repeated' }),
+      ...waitFlags,
+    },
+    examples: [
+      ['paas scale web=3 worker+1', 'three of web, one more of worker'],
+      ['paas scale --memory web=512M', 'another size, rolled out without interruption'],
+    ],
+  },
+  async (context, { flags, rest }) => {
+    const { ui, client, signal, app } = context;
+    const path = `${app.path}/formation`;
+    const processes = changes(rest, flags.memory, flags.cpu);
+    if (Object.keys(processes).length === 0) {
+      const formation = await client.request<Formation>({ method: 'GET', path, signal });
+      ui.show(formation, () => showFormation(ui, formation));
+      return 0;
+    }
+    const body: ScaleRequest = { processes };
+    const { formation, deployment } = await client.request<{ formation: Formation; deployment: Deployment | null }>({
+      method: 'PATCH',
+      path,
+      body,
+      signal,
+    });
+    const counts = formatFormation(kept(formation));
+    return finish(context, deployment, flags, {
+      done: `${app.name}: ${counts}`,
+      nothing: `Nothing changed: ${counts}`,
+      more: { formation },
+    });
+  },
+);
+
+type Change = ScaleRequest['processes'][string];
+
+function changes(words: readonly string[], memory: readonly string[], cpu: readonly string[]): Record<string, Change> {
+  const result: Record<string, Change> = {};
+  const add = (type: string, change: Change): void => {
+    result[type] = { ...result[type], ...change };
+  };
+  for (const word of words) {
+    const { type, op, count } = parseFormation(word);
+    if (result[type]) throw new PaasError('usage', `${type} is given twice.`, { hint: 'Give each process once.' });
+    add(type, op === '=' ? { instances: count } : { delta: op === '+' ? count : -count });
+  }
+  for (const word of memory) {
+    const [type, value] = pair('--memory', word);
+    add(type, { memoryMb: parseSize(value) });
+  }
+  for (const word of cpu) {
+    const [type, value] = pair('--cpu', word);
+    add(type, { cpu: value === 'none' ? null : parseCpu(value) });
+  }
+  return result;
+}
+
+function pair(name: string, word: string): [string, string] {
+  const at = word.indexOf('=');
+  if (at > 0) return [word.slice(0, at), word.slice(at + 1)];
+  throw new PaasError('usage', `${name}: \`${word}\` does not name a process.`, { hint: `Write ${name} web=….` });
+}
+
+/** What has a number; cron and task run when their time comes. */
+function kept(formation: Formation): [string, number][] {
+  return Object.entries(formation).flatMap(([type, { kind, instances }]) =>
+    kind === 'cron' || kind === 'task' ? [] : [[type, instances]],
+  );
+}
+
+/** One line of words and flags that `paas scale` takes. */
+function showFormation(ui: Ui, formation: Formation): void {
+  const sizes = Object.entries(formation).flatMap(([type, { memoryMb, cpu }]) => [
+    `--memory ${type}=${formatSize(memoryMb)}`,
+    ...(cpu === null ? [] : [`--cpu ${type}=${cpu}`]),
+  ]);
+  ui.line([formatFormation(kept(formation)), ...sizes].filter((word) => word !== '').join(' '));
+}

@@ -1,0 +1,35 @@
+/** The end of commands that change something and wait for it. */
+import type { Deployment } from '../../shared/contracts/api.ts';
+import type { AppScope, Context } from '../command/context.ts';
+import { settle, type WaitFlags } from './follow.ts';
+
+/**
+ * Waits as the flags say, then prints `said`, or that nothing had to be done.
+ * @param more what the JSON has besides the deployment's fields
+ */
+export async function finish(
+  context: Context & { app: AppScope },
+  deployment: Deployment | null,
+  flags: WaitFlags,
+  said: { done: string; nothing: string; more?: Record<string, unknown> },
+): Promise<number> {
+  const { ui, app } = context;
+  const end = deployment && (await settle(context, deployment, flags));
+  const { name, project, environment } = app;
+  const state = end?.state ?? null;
+  const json = {
+    app: name,
+    project,
+    environment,
+    changed: end !== null,
+    release: end?.release ?? null,
+    deployment: end?.id ?? null,
+    state,
+  };
+  ui.show({ ...json, ...said.more }, () => {
+    if (end === null) ui.line(said.nothing);
+    else if (end.finishedAt === null) ui.line(`It goes on: \`paas rollout status${app.flags}\` shows it.`);
+    else ui.line(said.done);
+  });
+  return 0;
+}

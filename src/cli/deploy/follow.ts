@@ -1,0 +1,125 @@
+/** Watches a deployment to its end: what happens goes to standard error as it happens, the end is the answer. */
+import type { Deployment, Progress as ProgressEvent } from '../../shared/contracts/api.ts';
+import { fromErrorBody, PaasError } from '../../shared/errors.ts';
+import { spell } from '../ui/times.ts';
+import { Progress } from '../ui/progress.ts';
+import type { AppScope, Context } from '../command/context.ts';
+import { streamEvents } from '../client/index.ts';
+
+export interface WaitFlags {
+  timeout: number | undefined;
+  'no-wait': boolean;
+}
+
+type AppContext = Context & { app: AppScope };
+
+/**
+ * Waits for the end of a deployment, unless asked not to.
+ * @returns the deployment as it is then
+ * @throws PaasError with the code of the deployment's own failure (`unhealthy`, `build_failed`, …); conflict when somebody
+ *   cancelled or superseded it; timeout and interrupted, after which it goes on
+ */
+export async function settle(
+  context: AppContext,
+  deployment: Deployment,
+  flags: WaitFlags,
+  progress?: Progress,
+): Promise<Deployment> {
+  if (flags['no-wait'] || deployment.finishedAt !== null) return outcome(context.app, deployment);
+  const own = progress ?? new Progress(context.ui);
+  try {
+    return outcome(context.app, await follow(context, deployment, own, flags.timeout));
+  } finally {
+    own.stop();
+  }
+}
+
+async function follow(
+  context: AppContext,
+  deployment: Deployment,
+  progress: Progress,
+  timeoutMs: number | undefined,
+): Promise<Deployment> {
+  const { app, client, signal } = context;
+  const timeout = timeoutMs === undefined ? null : AbortSignal.timeout(timeoutMs);
+  const either = timeout ? AbortSignal.any([signal, timeout]) : signal;
+  const path = `${app.path}/deployments/${deployment.id}/stream`;
+  progress.at(stageOf[deployment.state] ?? 'Rolling out');
+  try {
+    for await (const { event, data } of streamEvents(client, path, {
+      signal: either,
+      onReconnect: () => progress.say('The connection broke; connecting again. The deployment goes on meanwhile.'),
+    })) {
+      if (event === 'end') return JSON.parse(data) as Deployment;
+      if (event === 'progress') render(context, progress, JSON.parse(data) as ProgressEvent);
+    }
+  } catch (error) {
+    if (!(error instanceof PaasError) || error.code !== 'interrupted') throw error;
+    throw leftAlone(app, deployment, timeout?.aborted === true ? (timeoutMs ?? 0) : null);
+  }
+  throw new PaasError('outcome_unknown', `The platform stopped telling about the deployment of ${app.name}.`, {
+    hint: `See \`paas rollout status${app.flags}\`.`,
+  });
+}
+
+const stageOf: Partial<Record<Deployment['state'], string>> = {
+  queued: 'Waiting for the deployment before',
+  building: 'Preparing',
+  releasing: 'Running the release command',
+};
+
+/** Who asked for it and how it ended are said elsewhere. */
+const quiet = new Set([
+  'app.push',
+  'app.scale',
+  'app.restart',
+  'app.stop',
+  'app.start',
+  'app.rollback',
+  'config.change',
+  'deployment.succeeded',
+  'deployment.failed',
+]);
+
+function render({ ui }: Context, progress: Progress, event: ProgressEvent): void {
+  const { kind, message } = event;
+  if (quiet.has(kind)) return;
+  if (kind === 'output') progress.say(`  ${ui.errStyle.dim('|')} ${message}`);
+  else if (kind === 'build.warning') progress.say(`${ui.errStyle.yellow('Warning:')} ${message}`);
+  else progress.say(kind === 'instance.unhealthy' ? ui.errStyle.red(message) : message);
+  if (kind.startsWith('build.')) progress.at('Building');
+  else if (kind.startsWith('instance.')) progress.at('Rolling out');
+}
+
+/** The deployment where all is well, or still may be; its failure as an error. */
+function outcome(app: AppScope, deployment: Deployment): Deployment {
+  const { state, error, release, id } = deployment;
+  const details = { deployment: id, release, app: app.name };
+  if (state === 'failed') {
+    const failure = fromErrorBody(error ?? { code: 'internal', message: 'The deployment failed without a reason.' });
+    throw new PaasError(failure.code, failure.message, {
+      hint: failure.hint,
+      details: { ...failure.details, ...details },
+    });
+  }
+  if (state === 'cancelled' || state === 'superseded') {
+    const how = state === 'cancelled' ? 'was cancelled' : 'was superseded by a newer one';
+    throw new PaasError('conflict', `The deployment of ${app.name} ${how}.`, {
+      hint: `See \`paas events${app.flags}\`.`,
+      details,
+    });
+  }
+  return deployment;
+}
+
+/** It goes on without us, and that has to be said. */
+function leftAlone(app: AppScope, deployment: Deployment, timeoutMs: number | null): PaasError {
+  const hint = `\`paas rollout status${app.flags}\` shows it, \`paas rollout cancel${app.flags}\` takes it back.`;
+  const details = { deployment: deployment.id, app: app.name };
+  if (timeoutMs === null)
+    return new PaasError('interrupted', `Stopped watching; the deployment of ${app.name} goes on.`, { hint, details });
+  return new PaasError('timeout', `Waited ${spell(timeoutMs)} for the deployment of ${app.name}; it goes on.`, {
+    hint,
+    details,
+  });
+}

@@ -1,0 +1,46 @@
+/** What `paas rollout …` shows. */
+import type { RolloutView } from '../../shared/contracts/api.ts';
+import type { AppScope, Context } from '../command/context.ts';
+import { appCommand, type Command } from '../command/define.ts';
+import { paintState } from '../ui/states.ts';
+import { ago } from '../ui/times.ts';
+
+export function showRollout({ ui, app }: Context & { app: AppScope }, rollout: RolloutView | null): void {
+  ui.show({ rollout }, () => {
+    if (!rollout) ui.line(`${app.name} has had no rollout yet.`);
+    else {
+      const { id, state, strategy, from, to, startedAt, waitsFor } = rollout;
+      ui.pairs([
+        ['Rollout', id],
+        ['State', paintState(ui.style, state)],
+        ['Release', `${from === null ? '' : `v${from} → `}v${to}`],
+        ['Strategy', `${strategy}, at most ${rollout.maxInFlight} at once`],
+        ['Started', `${ago(startedAt)} ago`],
+        ['Waits for', waitsFor],
+      ]);
+      ui.line();
+      ui.table(
+        ['PROCESS', 'WANTED#', 'NEW HEALTHY#', 'NEW#', 'OLD#'],
+        Object.entries(rollout.processes).map(([type, { target, newHealthy, newTotal, oldTotal }]) => [
+          type,
+          ...[target, newHealthy, newTotal, oldTotal].map(String),
+        ]),
+      );
+    }
+  });
+}
+
+/** `paas rollout pause`, `continue`, `cancel`. */
+export function steeringCommand(verb: 'pause' | 'continue' | 'cancel', summary: string, done: string): Command {
+  return appCommand({ summary }, async (context) => {
+    const { client, signal, app, ui } = context;
+    const { rollout } = await client.request<{ rollout: RolloutView | null }>({
+      method: 'POST',
+      path: `${app.path}/rollout/${verb}`,
+      body: {},
+      signal,
+    });
+    ui.show({ rollout }, () => ui.line(`${done} \`paas rollout status${app.flags}\` shows how it goes.`));
+    return 0;
+  });
+}
