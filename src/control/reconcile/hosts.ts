@@ -22,6 +22,9 @@ import { loseHosts } from './lost.ts';
 /** Value of `draining` for a host that is to be removed, not only drained. */
 export const removeWhenEmpty = 2;
 
+/** How long an agent may take to come back before its host counts as unreachable. */
+const restartMs = 1500;
+
 const hash = (token: string): string => createHash('sha256').update(token).digest('hex');
 const rolesOf = (host: HostRow): string[] => JSON.parse(host.roles) as string[];
 
@@ -55,11 +58,20 @@ export class HostReconciler {
       this.#control.wake.hosts();
       return;
     }
-    if (this.#control.hub.connected(host.id)) return;
+    if (this.#heardOf(host)) return;
     if (host.state === 'ready') {
       await this.#set(host, { state: 'unreachable' });
       await this.#event(host, 'host.unreachable', `${host.name} does not answer; its instances and routes stay`);
     }
+  }
+
+  /** Connected and talking, or gone only for a moment, as an agent that restarts is. */
+  #heardOf(host: HostRow): boolean {
+    const { hub, settings } = this.#control;
+    const seen = hub.lastSeen(host.id);
+    if (seen !== null && Date.now() - seen > settings.timing.silence) hub.drop(host.id);
+    else if (seen !== null) return true;
+    return Date.now() - (host.last_seen ?? 0) < restartMs;
   }
 
   async #empty(host: HostRow): Promise<boolean> {
