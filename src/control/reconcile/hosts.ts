@@ -71,7 +71,7 @@ export class HostReconciler {
     const seen = hub.lastSeen(host.id);
     if (seen !== null && Date.now() - seen > settings.timing.silence) hub.drop(host.id);
     else if (seen !== null) return true;
-    return Date.now() - (host.last_seen ?? 0) < restartMs;
+    return Date.now() - Math.max(host.last_seen ?? 0, this.#control.startedAt) < restartMs;
   }
 
   async #empty(host: HostRow): Promise<boolean> {
