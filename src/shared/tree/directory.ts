@@ -9,7 +9,7 @@
  * refuses every other spelling.
  */
 import { PaasError } from '../errors.ts';
-import { digestPattern } from './hash.ts';
+import { isDigest } from './hash.ts';
 
 export type EntryKind = 'file' | 'dir' | 'link';
 
@@ -43,10 +43,15 @@ export function nameProblem(name: string): string | undefined {
   return undefined;
 }
 
-/** Order of names by their UTF-8 bytes (JavaScript's `<` differs from it above U+D7FF only). */
+/** Order of names by their UTF-8 bytes. It differs from JavaScript's where a character above U+D7FF decides. */
 export function compareNames(a: string, b: string): number {
-  if (/[\ud800-\uffff]/.test(a) || /[\ud800-\uffff]/.test(b)) return Buffer.compare(Buffer.from(a), Buffer.from(b));
-  return a < b ? -1 : a > b ? 1 : 0;
+  const length = Math.min(a.length, b.length);
+  for (let i = 0; i < length; i++) {
+    const [left, right] = [a.charCodeAt(i), b.charCodeAt(i)];
+    if (left === right) continue;
+    return left < 0xd800 && right < 0xd800 ? left - right : Buffer.compare(Buffer.from(a), Buffer.from(b));
+  }
+  return a.length - b.length;
 }
 
 /** The canonical bytes of a directory. Entries may come in any order. Throws `source_invalid` for a bad or doubled name. */
@@ -57,7 +62,7 @@ export function encodeDirectory(entries: readonly TreeEntry[]): Buffer {
   for (const entry of sorted) {
     const problem = nameProblem(entry.name) ?? (entry.name === previous ? 'appears twice' : undefined);
     if (problem) throw new PaasError('source_invalid', `The name ${JSON.stringify(entry.name)} ${problem}.`);
-    if (!Number.isSafeInteger(entry.size) || entry.size < 0 || !digestPattern.test(entry.digest))
+    if (!Number.isSafeInteger(entry.size) || entry.size < 0 || !isDigest(entry.digest))
       throw new PaasError('internal', `The entry ${JSON.stringify(entry.name)} has no valid size or digest.`);
     previous = entry.name;
     text += `${letterOf(entry)} ${entry.size} ${entry.digest} ${entry.name}\0`;
@@ -117,7 +122,7 @@ function parseEntry(line: string): TreeEntry {
   if (!type || line.charAt(1) !== ' ' || afterSize < 0) throw malformed('an entry has no kind or size');
   if (!Number.isSafeInteger(size) || size < 0 || String(size) !== sizeText) throw malformed('a size is not a number');
   const digest = line.slice(afterSize + 1, afterSize + 65);
-  if (!digestPattern.test(digest) || line.charAt(afterSize + 65) !== ' ') throw malformed('a digest is not sha256 hex');
+  if (!isDigest(digest) || line.charAt(afterSize + 65) !== ' ') throw malformed('a digest is not sha256 hex');
   const name = line.slice(afterSize + 66);
   const problem = nameProblem(name);
   if (problem) throw malformed(`the name ${JSON.stringify(name)} ${problem}`);

@@ -11,3 +11,13 @@ export function sha256(bytes: Uint8Array): string {
 }
 
 export const digestPattern = /^[0-9a-f]{64}$/;
+
+/** The same as `digestPattern`, several times faster: it runs for every entry of every tree that is read. */
+export function isDigest(text: string): boolean {
+  if (text.length !== 64) return false;
+  for (let i = 0; i < 64; i++) {
+    const code = text.charCodeAt(i);
+    if (!((code >= 0x30 && code <= 0x39) || (code >= 0x61 && code <= 0x66))) return false;
+  }
+  return true;
+}

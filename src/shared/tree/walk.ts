@@ -51,6 +51,8 @@ export interface WalkedTree {
 }
 
 const sliceMs = 30;
+/** Content is kept in pieces of this size: a buffer for each small file would be work for the garbage collector. */
+const slabBytes = 4 * 1024 * 1024;
 const walks = 5;
 
 /**
@@ -87,6 +89,7 @@ class Walk {
   readonly #cache: WalkCache | undefined;
   readonly #startedAt = Date.now();
   #retained = 0;
+  #slab = Buffer.alloc(0);
   #yieldedAt = performance.now();
 
   constructor(base: string, options: WalkOptions, cache: WalkCache | undefined) {
@@ -219,7 +222,10 @@ class Walk {
   #retain(digest: string, content: Buffer | undefined): void {
     if (!content || this.#retained + content.length > (this.#options.retainBytes ?? 0)) return;
     this.#retained += content.length;
-    this.tree.contents.set(digest, Buffer.from(content));
+    if (this.#slab.length < content.length) this.#slab = Buffer.allocUnsafeSlow(Math.max(slabBytes, content.length));
+    content.copy(this.#slab);
+    this.tree.contents.set(digest, this.#slab.subarray(0, content.length));
+    this.#slab = this.#slab.subarray(content.length);
   }
 
   #refuse(path: string, reason: string): void {
