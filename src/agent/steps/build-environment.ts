@@ -15,7 +15,9 @@ export function buildEnvironment(
   path: string,
   caches: Readonly<Record<string, string>>,
 ): Record<string, string> {
-  const env: Record<string, string> = { PATH: path, LANG: 'C.UTF-8', PIP_DISABLE_PIP_VERSION_CHECK: '1' };
+  // A build is no place to be told of newer package managers, least of all over the network.
+  const quiet = { PIP_DISABLE_PIP_VERSION_CHECK: '1', npm_config_update_notifier: 'false' };
+  const env: Record<string, string> = { PATH: path, LANG: 'C.UTF-8', ...quiet };
   for (const name of passedOn) {
     const value = own[name];
     if (value !== undefined && value !== '') env[name] = value;
