@@ -75,30 +75,60 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
   });
   const buildLogs = new BuildLogs(dir.builds, shipper, log);
   const supervisor = createSupervisor({
-    ...{ directory: dir.instances, address: options.address, trees, bases, runtimes, log, logs: shipper },
+    directory: dir.instances,
+    address: options.address,
+    trees,
+    bases,
+    runtimes,
+    log,
+    logs: shipper,
   });
   const { tools } = await detecting;
   const build = createBuildDriver({
-    ...{ directory: dir.builds, scriptDirectory: dir.builds, hostName: options.name, env: options.env, path, tools },
-    ...{ http, trees, bases, runtimes, cache, logs: buildLogs, log, limits: openLimits(hostGroup(dir.builds)) },
+    directory: dir.builds,
+    scriptDirectory: dir.builds,
+    hostName: options.name,
+    env: options.env,
+    path,
+    tools,
+    http,
+    trees,
+    bases,
+    runtimes,
+    cache,
+    logs: buildLogs,
+    log,
+    limits: openLimits(hostGroup(dir.builds)),
   });
   const steps = createStepRunner({
-    ...{ drivers: { build }, journal: new StepJournal(dir.steps, log), log, hostName: options.name },
+    drivers: { build },
+    journal: new StepJournal(dir.steps, log),
+    log,
+    hostName: options.name,
     onResult: (result) => void link.send({ type: 'stepResult', result }),
   });
   const collector = createCollector({ assignment: () => stored.current(), trees, bases, cache, log });
 
   const facts = () =>
     hostFacts({
-      ...{ dataRoot: dir.root, address: options.address, cpu: options.cpu, memoryMb: options.memoryMb, tools },
+      dataRoot: dir.root,
+      address: options.address,
+      cpu: options.cpu,
+      memoryMb: options.memoryMb,
+      tools,
       runtimes: runtimes.available,
       notices: [...runtimes.notices, ...supervisor.notices],
       bases: bases.ready(),
     });
   const hello = (): AgentMessage => ({
-    ...{ type: 'hello', protocol: agentProtocol, hostId: userData.hostId, facts: facts() },
-    ...{ generation: stored.current().generation, instances: supervisor.statuses() },
-    ...{ stepResults: steps.results(), steps: steps.running() },
+    type: 'hello',
+    protocol: agentProtocol,
+    hostId: userData.hostId,
+    facts: facts(),
+    generation: stored.current().generation,
+    instances: supervisor.statuses(),
+    stepResults: steps.results(),
+    steps: steps.running(),
   });
 
   const onUp = (welcome: Welcome) => {
@@ -124,7 +154,9 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
     handlers: { hello, onUp, onDown, onMessage: (message) => carryOut(message) },
   });
   const reports = createReports({
-    ...{ dataRoot: dir.root, statuses: () => supervisor.statuses(), generation: () => stored.current().generation },
+    dataRoot: dir.root,
+    statuses: () => supervisor.statuses(),
+    generation: () => stored.current().generation,
     send: (message) => link.send(message),
   });
   const sessions = createSessions({ link, log, targets: sessionTargets(supervisor) });
@@ -150,7 +182,9 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
     await steps.recover();
     buildLogs.recover();
     router = startRouter(userData, {
-      ...{ directory: dir.router, program: options.routerProgram, log },
+      directory: dir.router,
+      program: options.routerProgram,
+      log,
       tell: (status) => void link.send({ type: 'router', status }),
     });
     log.info('agent ready', { hostId: userData.hostId, instances: stored.current().instances.length });

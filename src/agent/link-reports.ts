@@ -31,7 +31,10 @@ export function createReports(options: {
     timer = undefined;
     const instances = full ? options.statuses() : [...waiting.values()];
     const message: AgentMessage = {
-      ...{ type: 'report', generation: options.generation(), instances, full },
+      type: 'report',
+      generation: options.generation(),
+      instances,
+      full,
       disk: diskSpace(options.dataRoot),
     };
     waiting.clear();

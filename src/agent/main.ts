@@ -64,7 +64,12 @@ export async function main(
     const self = fileURLToPath(import.meta.url);
     await runAgent(
       {
-        ...{ dir, userData, env, log, cpu: flags.cpu, memoryMb: flags.memoryMb },
+        dir,
+        userData,
+        env,
+        log,
+        cpu: flags.cpu,
+        memoryMb: flags.memoryMb,
         name: flags.name ?? userData.name ?? userData.hostId,
         address: flags.address ?? defaultAddress(userData.controlUrl),
         routerProgram: [process.execPath, self, 'router'],

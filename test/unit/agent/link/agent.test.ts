@@ -104,7 +104,7 @@ describe('the link', () => {
     await control.untilLinked();
     await control.stop();
     await control.start();
-    await control.until(() => control.connections === 2, 'a second link');
+    await control.until(() => control.connections === 2 && control.linked, 'a second link');
     control.closeLink(1012);
     await control.until(() => control.connections === 3, 'a third link');
   });
