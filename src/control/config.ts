@@ -66,8 +66,12 @@ export function settingsOf(config: ServerConfig): Settings {
     );
   }
   return {
-    ...{ dataDir: config.dataDir, databaseUrl: config.databaseUrl ?? null, listen: config.listen },
-    ...{ publicUrl: config.publicUrl ?? null, domain: config.domain ?? 'localhost', router: config.router },
+    dataDir: config.dataDir,
+    databaseUrl: config.databaseUrl ?? null,
+    listen: config.listen,
+    publicUrl: config.publicUrl ?? null,
+    domain: config.domain ?? 'localhost',
+    router: config.router,
     tls: config.tls ?? null,
     cluster: { ...defaultCluster, ...given(config.cluster) },
     cloud: config.cloud ?? null,

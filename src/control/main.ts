@@ -17,6 +17,7 @@ import { createHandlers } from './agents/handlers.ts';
 import { Hub } from './agents/hub.ts';
 import { agentEndpoints } from './api/agents.ts';
 import { appEndpoints } from './api/apps.ts';
+import { cloudEndpoints } from './api/clouds.ts';
 import { configEndpoints } from './api/config.ts';
 import { deploymentEndpoints } from './api/deployments.ts';
 import { hostEndpoints } from './api/hosts.ts';
@@ -109,8 +110,20 @@ export async function startServer(config: ServerConfig, logger: Logger): Promise
   const placing = new Serial();
   let url = settings.publicUrl ?? '';
   const control: Control = {
-    ...{ settings, serverId: facts.server, startedAt: Date.now(), url: () => url, store, events, sealer, blobs, logs },
-    ...{ hub, clouds, logger, wake: loops.wake, usage: new Map() },
+    settings,
+    serverId: facts.server,
+    startedAt: Date.now(),
+    url: () => url,
+    store,
+    events,
+    sealer,
+    blobs,
+    logs,
+    hub,
+    clouds,
+    logger,
+    wake: loops.wake,
+    usage: new Map(),
     engine: new AgentsEngine(instances, placing),
     placing,
     routing: new Routing(store, hub, settings.timing.drain),
@@ -136,7 +149,7 @@ export async function startServer(config: ServerConfig, logger: Logger): Promise
   const deps = { control, keys, nonces, tls };
   const endpoints = [
     ...[platformEndpoints, appEndpoints, configEndpoints, deploymentEndpoints, logEndpoints, sessionEndpoints],
-    ...[hostEndpoints, agentEndpoints(keys)],
+    ...[hostEndpoints, cloudEndpoints, agentEndpoints(keys)],
   ].flat();
   const api = createApi({ ...deps, endpoints });
   acceptUpgrades(api.server, control, deps);

@@ -96,7 +96,7 @@ export function instanceSpec(control: Control, row: InstanceRow, facts: ReleaseF
     kind: row.kind as InstanceSpec['kind'],
     image: { tree: facts.image.tree, base: { name: facts.image.base_name, digest: facts.image.base_digest } },
     command: row.command ?? process?.command ?? 'exit 1',
-    env: appEnvironment(facts, { name, ordinal: row.ordinal, memoryMb: row.memory_mb }),
+    env: appEnvironment(facts, { name, ordinal: row.ordinal, memoryMb: row.memory_mb }, control.settings.domain),
     memoryMb: row.memory_mb,
     ...(row.cpu === null ? {} : { cpu: row.cpu }),
     health: once || !process ? { type: 'process', timeoutMs: 60_000, intervalMs: 10_000 } : process.health,

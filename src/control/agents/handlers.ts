@@ -28,7 +28,10 @@ export function createHandlers(control: Control): HubHandlers {
     await db
       .updateTable('hosts')
       .set({
-        ...{ facts: JSON.stringify(facts), address: facts.address, last_seen: Date.now(), enrol_hash: null },
+        facts: JSON.stringify(facts),
+        address: facts.address,
+        last_seen: Date.now(),
+        enrol_hash: null,
         ...(alive ? { state: 'ready', message: null } : {}),
       })
       .where('id', '=', hostId)

@@ -15,8 +15,12 @@ import { uploadEndpoints } from './platform.ts';
 export function agentEndpoints(keys: StoredKeys): Endpoint[] {
   return [
     endpoint({
-      ...{ method: 'POST', path: '/v1/agents/enrol', summary: 'Exchange a one-time token for a key', role: 'agent' },
-      ...{ body: enrolRequest, response: enrolResponse },
+      method: 'POST',
+      path: '/v1/agents/enrol',
+      summary: 'Exchange a one-time token for a key',
+      role: 'agent',
+      body: enrolRequest,
+      response: enrolResponse,
       handle: async (call) => {
         const key = await keys.enrol(call.body.hostId, call.body.token);
         await call.control.events.record({
@@ -29,12 +33,10 @@ export function agentEndpoints(keys: StoredKeys): Endpoint[] {
       },
     }),
     endpoint({
-      ...{
-        method: 'POST',
-        path: '/v1/agents/trees',
-        summary: 'A tree as a pack, without what `have` reaches',
-        role: 'agent',
-      },
+      method: 'POST',
+      path: '/v1/agents/trees',
+      summary: 'A tree as a pack, without what `have` reaches',
+      role: 'agent',
       body: treesRequest,
       handle: async (call) => {
         await mayRead(call, call.body.root);
@@ -44,7 +46,11 @@ export function agentEndpoints(keys: StoredKeys): Endpoint[] {
       },
     }),
     endpoint({
-      ...{ method: 'POST', path: '/v1/agents/blobs', summary: 'Objects as a pack', role: 'agent', body: blobsRequest },
+      method: 'POST',
+      path: '/v1/agents/blobs',
+      summary: 'Objects as a pack',
+      role: 'agent',
+      body: blobsRequest,
       handle: async (call) => {
         const { blobs } = call.control;
         const present = blobs.has(call.body.digests);
@@ -52,7 +58,10 @@ export function agentEndpoints(keys: StoredKeys): Endpoint[] {
       },
     }),
     endpoint({
-      ...{ method: 'GET', path: '/v1/agents/bases/:digest', summary: 'A base image as it was added', role: 'agent' },
+      method: 'GET',
+      path: '/v1/agents/bases/:digest',
+      summary: 'A base image as it was added',
+      role: 'agent',
       handle: async (call) => {
         const wanted = parseBody(digest, call.params['digest']);
         const base = await call.control.store.db

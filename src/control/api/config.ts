@@ -18,36 +18,31 @@ import { appOf, appPath, audit, nameOf } from './naming.ts';
 
 export const configEndpoints: Endpoint[] = [
   endpoint({
-    ...{
-      method: 'GET',
-      path: `${appPath}/config`,
-      summary: 'Config of the app, in clear',
-      role: 'developer',
-      response: api.configResponse,
-    },
+    method: 'GET',
+    path: `${appPath}/config`,
+    summary: 'Config of the app, in clear',
+    role: 'developer',
+    response: api.configResponse,
     handle: async (call) => {
       const app = await appOf(call);
       return { version: app.config_version, values: await openConfig(call.control, app.id, app.config_version) };
     },
   }),
   endpoint({
-    ...{
-      method: 'PATCH',
-      path: `${appPath}/config`,
-      summary: 'Set and unset config; makes a release',
-      role: 'developer',
-    },
-    ...{ body: api.configRequest, response: api.configChange },
+    method: 'PATCH',
+    path: `${appPath}/config`,
+    summary: 'Set and unset config; makes a release',
+    role: 'developer',
+    body: api.configRequest,
+    response: api.configChange,
     handle: changeConfig,
   }),
   endpoint({
-    ...{
-      method: 'GET',
-      path: `${appPath}/routes`,
-      summary: 'Its routes',
-      role: 'viewer',
-      response: api.routesResponse,
-    },
+    method: 'GET',
+    path: `${appPath}/routes`,
+    summary: 'Its routes',
+    role: 'viewer',
+    response: api.routesResponse,
     handle: async (call) => {
       const app = await appOf(call);
       const { url } = call.control.routing.summary();
@@ -58,21 +53,26 @@ export const configEndpoints: Endpoint[] = [
     },
   }),
   endpoint({
-    ...{ method: 'POST', path: `${appPath}/routes`, summary: 'Add a route', role: 'developer', body: api.routeRequest },
+    method: 'POST',
+    path: `${appPath}/routes`,
+    summary: 'Add a route',
+    role: 'developer',
+    body: api.routeRequest,
     handle: (call) => changeRoute(call, call.body.route, true),
   }),
   endpoint({
-    ...{
-      method: 'DELETE',
-      path: `${appPath}/routes`,
-      summary: 'Remove a route',
-      role: 'developer',
-      body: api.routeRequest,
-    },
+    method: 'DELETE',
+    path: `${appPath}/routes`,
+    summary: 'Remove a route',
+    role: 'developer',
+    body: api.routeRequest,
     handle: (call) => changeRoute(call, call.body.route, false),
   }),
   endpoint({
-    ...{ method: 'GET', path: `${appPath}/releases`, summary: 'Its releases, newest first', role: 'viewer' },
+    method: 'GET',
+    path: `${appPath}/releases`,
+    summary: 'Its releases, newest first',
+    role: 'viewer',
     response: api.releasesResponse,
     handle: async (call) => {
       const app = await appOf(call);
@@ -85,19 +85,24 @@ export const configEndpoints: Endpoint[] = [
         .orderBy('version', 'desc')
         .execute();
       return rows.map((row) => ({
-        ...{ version: row.version, createdAt: new Date(row.created_at).toISOString(), by: row.actor },
-        ...{
-          description: row.description,
-          image: row.tree.slice(0, 12),
-          current: row.version === app.release,
-          state: row.state,
-        },
+        version: row.version,
+        createdAt: new Date(row.created_at).toISOString(),
+        by: row.actor,
+
+        description: row.description,
+        image: row.tree.slice(0, 12),
+        current: row.version === app.release,
+        state: row.state,
       }));
     },
   }),
   endpoint({
-    ...{ method: 'POST', path: `${appPath}/rollback`, summary: 'A new release from an old one', role: 'developer' },
-    ...{ body: api.rollbackRequest, response: api.deploymentResponse },
+    method: 'POST',
+    path: `${appPath}/rollback`,
+    summary: 'A new release from an old one',
+    role: 'developer',
+    body: api.rollbackRequest,
+    response: api.deploymentResponse,
     handle: rollback,
   }),
 ];
@@ -157,7 +162,11 @@ async function roll(
   const processes = JSON.parse(source.processes) as ReleaseProcesses;
   const actor = call.principal.name;
   const release = await insertRelease(trx, app.id, {
-    ...{ imageId: source.image_id, configVersion: wish.configVersion, processes, description: wish.description, actor },
+    imageId: source.image_id,
+    configVersion: wish.configVersion,
+    processes,
+    description: wish.description,
+    actor,
   });
   const row = await insertDeployment(trx, app.id, {
     kind: wish.kind,
@@ -168,14 +177,16 @@ async function roll(
   await activate(trx, app, row.id);
   const spec = { name: app.name, processes: {} };
   await beginRollout(trx, control, app, {
-    ...{
-      deploymentId: row.id,
-      to: { release: release.version, epoch: app.epoch },
-      strategy: 'rolling',
-      maxInFlight: undefined,
-    },
+    deploymentId: row.id,
+    to: { release: release.version, epoch: app.epoch },
+    strategy: 'rolling',
+    maxInFlight: undefined,
     formation: { ...formationOf(app), ...mergeFormation(formationOf(app), emptyManifest, spec, processes, {}) },
-    ...{ configBefore: wish.configBefore, manifest: null, routesAdd: [], routesRemove: [], processes },
+    configBefore: wish.configBefore,
+    manifest: null,
+    routesAdd: [],
+    routesRemove: [],
+    processes,
   });
   const stored = await trx.selectFrom('deployments').selectAll().where('id', '=', row.id).executeTakeFirstOrThrow();
   return presentDeployment(control, stored, trx);
@@ -194,7 +205,9 @@ async function rollback(call: Call<z.infer<typeof api.rollbackRequest>>): Promis
     }
     await trx.updateTable('apps').set({ config_version: target.config_version }).where('id', '=', app.id).execute();
     const deployment = await roll(trx, call, present, target, {
-      ...{ kind: 'rollback', description: `rollback to v${target.version}`, configVersion: target.config_version },
+      kind: 'rollback',
+      description: `rollback to v${target.version}`,
+      configVersion: target.config_version,
       configBefore: present.config_version,
     });
     return { deployment };

@@ -24,32 +24,26 @@ async function deploymentOf(call: Call<unknown>, app: AppRow): Promise<Deploymen
 
 export const deploymentEndpoints: Endpoint[] = [
   endpoint({
-    ...{
-      method: 'GET',
-      path: `${appPath}/deployments/:deployment`,
-      summary: 'A deployment',
-      role: 'viewer',
-      response: api.deployment,
-    },
+    method: 'GET',
+    path: `${appPath}/deployments/:deployment`,
+    summary: 'A deployment',
+    role: 'viewer',
+    response: api.deployment,
     handle: async (call) => presentDeployment(call.control, await deploymentOf(call, await appOf(call))),
   }),
   endpoint({
-    ...{
-      method: 'GET',
-      path: `${appPath}/deployments/:deployment/stream`,
-      summary: 'Its progress as server-sent events',
-      role: 'viewer',
-    },
+    method: 'GET',
+    path: `${appPath}/deployments/:deployment/stream`,
+    summary: 'Its progress as server-sent events',
+    role: 'viewer',
     handle: streamDeployment,
   }),
   endpoint({
-    ...{
-      method: 'GET',
-      path: `${appPath}/rollout`,
-      summary: 'The newest rollout',
-      role: 'viewer',
-      response: api.rolloutResponse,
-    },
+    method: 'GET',
+    path: `${appPath}/rollout`,
+    summary: 'The newest rollout',
+    role: 'viewer',
+    response: api.rolloutResponse,
     handle: async (call) => {
       const app = await appOf(call);
       const row = await newestRollout(call.control, app.id);
@@ -58,13 +52,11 @@ export const deploymentEndpoints: Endpoint[] = [
   }),
   ...(['pause', 'continue', 'cancel'] as const).map((verb) =>
     endpoint({
-      ...{
-        method: 'POST',
-        path: `${appPath}/rollout/${verb}`,
-        summary: `${verb} the rollout`,
-        role: 'developer',
-        response: api.rolloutResponse,
-      },
+      method: 'POST',
+      path: `${appPath}/rollout/${verb}`,
+      summary: `${verb} the rollout`,
+      role: 'developer',
+      response: api.rolloutResponse,
       handle: (call) => steer(call, verb),
     }),
   ),
@@ -95,14 +87,15 @@ async function rolloutView(control: Control, app: AppRow, row: RolloutRow): Prom
     };
   }
   return {
-    ...{ id: row.id, strategy: row.strategy as api.RolloutView['strategy'], maxInFlight: row.max_in_flight },
+    id: row.id,
+    strategy: row.strategy as api.RolloutView['strategy'],
+    maxInFlight: row.max_in_flight,
     state: (row.state === 'failing' ? 'cancelling' : row.state) as api.RolloutView['state'],
-    ...{
-      from: row.from_release,
-      to: row.to_release,
-      startedAt: new Date(row.created_at).toISOString(),
-      waitsFor: row.waits_for,
-    },
+
+    from: row.from_release,
+    to: row.to_release,
+    startedAt: new Date(row.created_at).toISOString(),
+    waitsFor: row.waits_for,
     processes,
   };
 }

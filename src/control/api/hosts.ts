@@ -1,31 +1,39 @@
-/** Endpoints of hosts, clouds, clusters and base images. */
+/** Endpoints of hosts. */
 import type * as z from 'zod/mini';
 import * as api from '../../shared/contracts/api.ts';
-import { PaasError, asPaasError } from '../../shared/errors.ts';
+import { PaasError } from '../../shared/errors.ts';
 import type { HostFacts } from '../../shared/contracts/agent.ts';
 import type { Control } from '../context.ts';
 import { removeWhenEmpty } from '../reconcile/hosts.ts';
+import { wantHost } from '../reconcile/want-host.ts';
 import { leave, raiseGenerations } from '../store/instances.ts';
 import type { HostRow } from '../store/schema.ts';
 import { endpoint, type Call, type Endpoint } from './define.ts';
 
 export const hostEndpoints: Endpoint[] = [
   endpoint({
-    ...{ method: 'GET', path: '/v1/hosts', summary: 'All hosts', role: 'viewer', response: api.hostsResponse },
+    method: 'GET',
+    path: '/v1/hosts',
+    summary: 'All hosts',
+    role: 'viewer',
+    response: api.hostsResponse,
     handle: async ({ control }) => ({ hosts: await hostRows(control) }),
   }),
   endpoint({
-    ...{ method: 'POST', path: '/v1/hosts', summary: 'Create hosts', role: 'owner', status: 202 },
-    ...{ body: api.hostsCreate, response: api.hostsResponse },
+    method: 'POST',
+    path: '/v1/hosts',
+    summary: 'Create hosts',
+    role: 'owner',
+    status: 202,
+    body: api.hostsCreate,
+    response: api.hostsResponse,
     handle: createHosts,
   }),
   endpoint({
-    ...{
-      method: 'POST',
-      path: '/v1/hosts/:host/drain',
-      summary: 'Move its instances elsewhere and give it no new ones',
-      role: 'owner',
-    },
+    method: 'POST',
+    path: '/v1/hosts/:host/drain',
+    summary: 'Move its instances elsewhere and give it no new ones',
+    role: 'owner',
     handle: async (call) => {
       const host = await hostOf(call);
       await drain(call, host);
@@ -33,7 +41,11 @@ export const hostEndpoints: Endpoint[] = [
     },
   }),
   endpoint({
-    ...{ method: 'DELETE', path: '/v1/hosts/:host', summary: 'Drain it, then destroy it', role: 'owner', status: 202 },
+    method: 'DELETE',
+    path: '/v1/hosts/:host',
+    summary: 'Drain it, then destroy it',
+    role: 'owner',
+    status: 202,
     handle: async (call) => {
       const host = await hostOf(call);
       await drain(call, host);
@@ -45,72 +57,6 @@ export const hostEndpoints: Endpoint[] = [
       call.control.wake.hosts();
       return { host: host.name, state: 'deleting' };
     },
-  }),
-  endpoint({
-    ...{ method: 'GET', path: '/v1/clouds', summary: 'Cloud accounts', role: 'viewer', response: api.cloudsResponse },
-    handle: async ({ control }) => {
-      const rows = await control.store.db.selectFrom('clouds').select(['name', 'driver']).orderBy('name').execute();
-      const hosts = await control.store.db.selectFrom('hosts').select('cloud').execute();
-      const clouds = rows.map(async (row) => {
-        const { endpoint: url } = await control.clouds.describe(row.name);
-        return {
-          ...row,
-          endpoint: typeof url === 'string' ? url : null,
-          hosts: hosts.filter((host) => host.cloud === row.name).length,
-        };
-      });
-      return { clouds: await Promise.all(clouds) };
-    },
-  }),
-  endpoint({
-    ...{ method: 'POST', path: '/v1/clouds', summary: 'Add a cloud account', role: 'owner', body: api.cloudCreate },
-    handle: async (call) => {
-      const { name, driver, config } = call.body;
-      await call.commit((trx) => call.control.clouds.put(name, driver, config, trx));
-      await call.control.events.record({
-        kind: 'cloud.add',
-        actor: call.principal.name,
-        target: name,
-        message: `cloud ${name} (${driver}) added`,
-      });
-      return { name, driver };
-    },
-  }),
-  endpoint({
-    ...{
-      method: 'POST',
-      path: '/v1/clouds/:cloud/test',
-      summary: 'Check credentials, clock and quota',
-      role: 'owner',
-      response: api.cloudTest,
-    },
-    handle: (call) => testCloud(call.control, call.params['cloud'] ?? ''),
-  }),
-  endpoint({
-    ...{ method: 'GET', path: '/v1/clusters', summary: 'Clusters', role: 'viewer', response: api.clustersResponse },
-    handle: async ({ control }) => {
-      const rows = await control.store.db.selectFrom('clusters').selectAll().execute();
-      const hosts = await control.store.db.selectFrom('hosts').select('cluster').execute();
-      const { maxHosts } = control.settings.cluster;
-      const count = (name: string) => hosts.filter((host) => host.cluster === name).length;
-      return {
-        clusters: rows.map(({ name, cloud, engine }) => ({ name, cloud, engine, hosts: count(name), maxHosts })),
-      };
-    },
-  }),
-  endpoint({
-    ...{ method: 'GET', path: '/v1/bases', summary: 'Base images', role: 'viewer', response: api.basesResponse },
-    handle: async ({ control }) => ({ bases: await baseRows(control) }),
-  }),
-  endpoint({
-    ...{
-      method: 'PUT',
-      path: '/v1/bases/:base',
-      summary: 'Name an uploaded rootfs tar as a base image',
-      role: 'owner',
-      body: api.baseCreate,
-    },
-    handle: putBase,
   }),
 ];
 
@@ -132,9 +78,7 @@ async function createHosts(call: Call<z.infer<typeof api.hostsCreate>>): Promise
   }
   const names: string[] = [];
   for (let i = 0; i < body.count; i++) {
-    names.push(
-      await control.hosts.createIntent({ roles: ['compute', 'build'], cpu, memoryMb, actor: call.principal.name }),
-    );
+    names.push(await wantHost(control, { roles: ['compute', 'build'], cpu, memoryMb, actor: call.principal.name }));
   }
   return { hosts: (await hostRows(control)).filter((host) => names.includes(host.name)) };
 }
@@ -189,93 +133,19 @@ async function hostRows(control: Control): Promise<api.HostRow[]> {
     const seen = control.hub.lastSeen(host.id) ?? host.last_seen;
     const draining = host.draining > 0 && host.state === 'ready';
     return {
-      ...{ name: host.name, cluster: host.cluster, cloud: host.cloud, cloudId: host.cloud_id, address: host.address },
+      name: host.name,
+      cluster: host.cluster,
+      cloud: host.cloud,
+      cloudId: host.cloud_id,
+      address: host.address,
       roles: JSON.parse(host.roles) as string[],
       state: draining ? (own.length === 0 ? 'drained' : 'draining') : host.state,
       agentVersion: facts?.agentVersion ?? null,
       capacity: { cpu: host.cpu, memory: host.memory_mb },
       used: { cpu: Math.round(cpu * 100) / 100, memory: own.reduce((sum, { memory_mb }) => sum + memory_mb, 0) },
       lastSeen: seen === null ? null : new Date(seen).toISOString(),
-      ...{ instances: own.length, notices: facts?.notices ?? [] },
+      instances: own.length,
+      notices: facts?.notices ?? [],
     };
   });
-}
-
-async function testCloud(control: Control, name: string): Promise<z.infer<typeof api.cloudTest>> {
-  const driver = await control.clouds.driver(name);
-  try {
-    const check = await driver.check();
-    const found = `${check.hosts} hosts of this platform; clock differs by ${Math.abs(check.clockOffsetMs)} ms`;
-    const problems = check.problems.map((message) => ({ name: 'configuration', ok: false, message }));
-    return { ok: problems.length === 0, checks: [{ name: 'credentials', ok: true, message: found }, ...problems] };
-  } catch (thrown) {
-    const error = asPaasError(thrown);
-    return { ok: false, checks: [{ name: error.code, ok: false, message: `${error.message} ${error.hint}` }] };
-  }
-}
-
-async function baseRows(control: Control) {
-  const { db } = control.store;
-  const rows = await db.selectFrom('bases').selectAll().orderBy('name').execute();
-  const used = await db
-    .selectFrom('apps')
-    .innerJoin('releases', (join) =>
-      join.onRef('releases.app_id', '=', 'apps.id').onRef('releases.version', '=', 'apps.release'),
-    )
-    .innerJoin('images', 'images.id', 'releases.image_id')
-    .select('images.base_name')
-    .execute();
-  const apps = (name: string) => used.filter((row) => row.base_name === name).length;
-  const hosts = await db.selectFrom('hosts').select('facts').where('facts', 'is not', null).execute();
-  const own = hosts
-    .flatMap((host) => (JSON.parse(host.facts ?? '{}') as HostFacts).bases)
-    .find((base) => base.name === 'host');
-  const host = own
-    ? [
-        {
-          name: 'host',
-          digest: own.digest,
-          bytes: null,
-          createdAt: new Date(control.startedAt).toISOString(),
-          apps: apps('host'),
-        },
-      ]
-    : [];
-  return [
-    ...host,
-    ...rows.map((row) => ({
-      name: row.name,
-      digest: row.digest,
-      bytes: row.bytes,
-      createdAt: new Date(row.created_at).toISOString(),
-      apps: apps(row.name),
-    })),
-  ];
-}
-
-async function putBase(call: Call<z.infer<typeof api.baseCreate>>): Promise<unknown> {
-  const { control } = call;
-  const name = call.params['base'] ?? '';
-  const { digest, bytes } = call.body;
-  if (name === 'host') throw new PaasError('conflict', '`host` is the base image that every host has by itself.');
-  if (control.blobs.has([digest])[0] !== true) {
-    throw new PaasError('conflict', `The rootfs ${digest.slice(0, 12)} has not been uploaded.`, {
-      hint: 'Repeat `paas bases add`.',
-    });
-  }
-  await call.commit(async (trx) => {
-    await trx
-      .insertInto('bases')
-      .values({ name, digest, bytes, created_at: Date.now() })
-      .onConflict((conflict) => conflict.column('name').doUpdateSet({ digest, bytes }))
-      .execute();
-    return { name, digest };
-  });
-  await control.events.record({
-    kind: 'base.add',
-    actor: call.principal.name,
-    target: name,
-    message: `base image ${name} is ${digest.slice(0, 12)}`,
-  });
-  return { name, digest };
 }

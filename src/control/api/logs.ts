@@ -12,13 +12,11 @@ import { heartbeatMs, openSse, Pulse } from './sse.ts';
 
 export const logEndpoints: Endpoint[] = [
   endpoint({
-    ...{
-      method: 'GET',
-      path: `${appPath}/logs`,
-      summary: 'Its logs as NDJSON; follow=1 goes on',
-      role: 'viewer',
-      response: api.logLine,
-    },
+    method: 'GET',
+    path: `${appPath}/logs`,
+    summary: 'Its logs as NDJSON; follow=1 goes on',
+    role: 'viewer',
+    response: api.logLine,
     handle: streamLogs,
   }),
   ...[
@@ -26,13 +24,11 @@ export const logEndpoints: Endpoint[] = [
     { path: `${appPath}/events`, app: true },
   ].flatMap(({ path, app }) => [
     endpoint({
-      ...{
-        method: 'GET',
-        path,
-        summary: 'What happened and who asked for it',
-        role: 'viewer',
-        response: api.eventsResponse,
-      },
+      method: 'GET',
+      path,
+      summary: 'What happened and who asked for it',
+      role: 'viewer',
+      response: api.eventsResponse,
       handle: async (call) => {
         const appId = app ? (await appOf(call)).id : undefined;
         const events = await call.control.events.list({ appId, limit: queryInt(call.query, 'n', 100, 10_000) });
@@ -40,7 +36,10 @@ export const logEndpoints: Endpoint[] = [
       },
     }),
     endpoint({
-      ...{ method: 'GET', path: `${path}/stream`, summary: 'The same, live, as server-sent events', role: 'viewer' },
+      method: 'GET',
+      path: `${path}/stream`,
+      summary: 'The same, live, as server-sent events',
+      role: 'viewer',
       handle: async (call) => streamEvents(call, app ? (await appOf(call)).id : undefined),
     }),
   ]),

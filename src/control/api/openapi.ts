@@ -12,7 +12,10 @@ export function openapi(endpoints: readonly Endpoint[]): unknown {
   for (const endpoint of endpoints) {
     const path = endpoint.path.replaceAll(/:([a-z]+)/gi, '{$1}');
     const parameters = [...endpoint.path.matchAll(/:([a-z]+)/gi)].map(([, name]) => ({
-      ...{ name, in: 'path', required: true, schema: { type: 'string' } },
+      name,
+      in: 'path',
+      required: true,
+      schema: { type: 'string' },
     }));
     const content = (schema: unknown) => ({ content: { 'application/json': { schema } } });
     (paths[path] ??= {})[endpoint.method.toLowerCase()] = {

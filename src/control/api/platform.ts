@@ -7,23 +7,19 @@ import { appSummaries } from './views.ts';
 
 export const platformEndpoints: Endpoint[] = [
   endpoint({
-    ...{
-      method: 'GET',
-      path: '/v1/status',
-      summary: 'The platform and its parts',
-      role: 'viewer',
-      response: api.statusResponse,
-    },
+    method: 'GET',
+    path: '/v1/status',
+    summary: 'The platform and its parts',
+    role: 'viewer',
+    response: api.statusResponse,
     handle: ({ control }) => status(control),
   }),
   endpoint({
-    ...{
-      method: 'GET',
-      path: '/v1/whoami',
-      summary: 'Whose key signed this request',
-      role: 'viewer',
-      response: api.whoamiResponse,
-    },
+    method: 'GET',
+    path: '/v1/whoami',
+    summary: 'Whose key signed this request',
+    role: 'viewer',
+    response: api.whoamiResponse,
     handle: ({ principal }) =>
       Promise.resolve({ principal: principal.name, keyId: principal.keyId, role: principal.role }),
   }),
@@ -36,26 +32,32 @@ export function uploadEndpoints(prefix: string, role: Role): Endpoint[] {
   const lease = (call: Call<unknown>) => call.principal.keyId;
   return [
     endpoint({
-      ...{ method: 'POST', path: `${prefix}/missing`, summary: 'Which objects have to be sent', role },
-      ...{ body: api.missingRequest, response: api.missingResponse },
+      method: 'POST',
+      path: `${prefix}/missing`,
+      summary: 'Which objects have to be sent',
+      role,
+      body: api.missingRequest,
+      response: api.missingResponse,
       handle: async (call) => ({ missing: await call.control.blobs.missing(call.body.digests, lease(call)) }),
     }),
     endpoint({
-      ...{ method: 'POST', path: `${prefix}/uploads`, summary: 'Begin an upload', role },
-      ...{ body: api.uploadRequest, response: api.uploadResponse },
+      method: 'POST',
+      path: `${prefix}/uploads`,
+      summary: 'Begin an upload',
+      role,
+      body: api.uploadRequest,
+      response: api.uploadResponse,
       handle: async (call) => {
         const { id, offset } = await call.control.blobs.begin({ totalBytes: call.body.bytes, lease: lease(call) });
         return { id, offset };
       },
     }),
     endpoint<Buffer>({
-      ...{
-        method: 'PUT',
-        path: `${prefix}/uploads/:id`,
-        summary: 'One chunk at ?offset=N, at most 8 MiB',
-        role,
-        raw: true,
-      },
+      method: 'PUT',
+      path: `${prefix}/uploads/:id`,
+      summary: 'One chunk at ?offset=N, at most 8 MiB',
+      role,
+      raw: true,
       response: api.uploadResponse,
       handle: async (call) => {
         const offset = queryInt(call.query, 'offset', 0, Number.MAX_SAFE_INTEGER);
@@ -64,26 +66,22 @@ export function uploadEndpoints(prefix: string, role: Role): Endpoint[] {
       },
     }),
     endpoint({
-      ...{
-        method: 'GET',
-        path: `${prefix}/uploads/:id`,
-        summary: 'How far an upload is',
-        role,
-        response: api.uploadResponse,
-      },
+      method: 'GET',
+      path: `${prefix}/uploads/:id`,
+      summary: 'How far an upload is',
+      role,
+      response: api.uploadResponse,
       handle: async (call) => {
         const state = await call.control.blobs.status(call.params['id'] ?? '');
         return { id: state.id, offset: state.offset };
       },
     }),
     endpoint({
-      ...{
-        method: 'POST',
-        path: `${prefix}/uploads/:id/finish`,
-        summary: 'Make it visible',
-        role,
-        response: api.uploadResponse,
-      },
+      method: 'POST',
+      path: `${prefix}/uploads/:id/finish`,
+      summary: 'Make it visible',
+      role,
+      response: api.uploadResponse,
       handle: async (call) => {
         const state = await call.control.blobs.finish(call.params['id'] ?? '');
         return { id: state.id, offset: state.offset };

@@ -81,13 +81,15 @@ async function rollInPlace(
   });
   await activate(trx, app, row.id);
   await beginRollout(trx, control, app, {
-    ...{
-      deploymentId: row.id,
-      to: { release: app.release, epoch: app.epoch + 1 },
-      strategy: 'rolling',
-      maxInFlight: undefined,
-    },
-    ...{ formation, configBefore: app.config_version, manifest: null, routesAdd: [], routesRemove: [] },
+    deploymentId: row.id,
+    to: { release: app.release, epoch: app.epoch + 1 },
+    strategy: 'rolling',
+    maxInFlight: undefined,
+    formation,
+    configBefore: app.config_version,
+    manifest: null,
+    routesAdd: [],
+    routesRemove: [],
     processes: JSON.parse(release.processes) as ReleaseProcesses,
   });
   const stored = await trx.selectFrom('deployments').selectAll().where('id', '=', row.id).executeTakeFirstOrThrow();

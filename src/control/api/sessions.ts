@@ -15,13 +15,12 @@ type Request = z.infer<typeof api.sessionRequest>;
 
 export const sessionEndpoints: Endpoint[] = [
   endpoint({
-    ...{
-      method: 'POST',
-      path: `${appPath}/sessions`,
-      summary: 'Prepare an interactive or a detached command',
-      role: 'developer',
-    },
-    ...{ body: api.sessionRequest, response: api.sessionResponse },
+    method: 'POST',
+    path: `${appPath}/sessions`,
+    summary: 'Prepare an interactive or a detached command',
+    role: 'developer',
+    body: api.sessionRequest,
+    response: api.sessionResponse,
     handle: async (call) => {
       const app = await appOf(call);
       return call.body.kind === 'exec' ? exec(call, app) : run(call, app);
@@ -87,26 +86,33 @@ async function run(call: Call<Request>, app: AppRow): Promise<unknown> {
   const spec = instanceSpec(
     control,
     {
-      ...{
-        id: newId('ins'),
-        app_id: app.id,
-        release: app.release,
-        epoch: app.epoch,
-        process_type: 'run',
-        kind: 'task',
-        ordinal: 1,
-      },
-      ...{
-        host_id: host,
-        desired: 'run',
-        drain_version: null,
-        drain_at: null,
-        memory_mb: memoryMb,
-        cpu: null,
-        command,
-      },
-      ...{ restart_token: '', state: 'pending', ready: 0, was_healthy: 0, address: null, port: null, started_at: null },
-      ...{ restarts: 0, message: null, exit: null, created_at: Date.now(), ended_at: null },
+      id: newId('ins'),
+      app_id: app.id,
+      release: app.release,
+      epoch: app.epoch,
+      process_type: 'run',
+      kind: 'task',
+      ordinal: 1,
+
+      host_id: host,
+      desired: 'run',
+      drain_version: null,
+      drain_at: null,
+      memory_mb: memoryMb,
+      cpu: null,
+      command,
+      restart_token: '',
+      state: 'pending',
+      ready: 0,
+      was_healthy: 0,
+      address: null,
+      port: null,
+      started_at: null,
+      restarts: 0,
+      message: null,
+      exit: null,
+      created_at: Date.now(),
+      ended_at: null,
     },
     facts,
   );

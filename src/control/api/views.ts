@@ -29,7 +29,10 @@ export async function appSummary(control: Control, app: AppRow): Promise<AppSumm
   const routes = await routesOf(control.store.db, app.id);
   const { url } = control.routing.summary();
   return {
-    ...{ name: app.name, project: app.project, environment: app.environment, release: app.release },
+    name: app.name,
+    project: app.project,
+    environment: app.environment,
+    release: app.release,
     state: stateOf(app, desired, healthy),
     instances: { desired, healthy },
     urls: routes.map((route) => urlOf(route, url)),
@@ -92,21 +95,22 @@ export async function instanceRows(control: Control, app: AppRow, all: boolean):
     const usage = control.usage.get(row.id);
     const silent = row.host_state === 'unreachable' ? `its host ${row.host_name ?? ''} does not answer` : null;
     return {
-      ...{ name: `${row.process_type}.${row.ordinal}`, id: row.id, type: row.process_type, release: row.release },
+      name: `${row.process_type}.${row.ordinal}`,
+      id: row.id,
+      type: row.process_type,
+      release: row.release,
       state: (leaving ? 'draining' : row.state) as InstanceRow['state'],
-      ...{
-        ready: row.ready === 1,
-        host: row.host_name,
-        address: row.address,
-        port: row.port,
-        startedAt: row.started_at,
-      },
-      ...{
-        restarts: row.restarts,
-        cpu: usage?.cpu ?? null,
-        memory: usage?.memoryMb ?? null,
-        memoryLimit: row.memory_mb,
-      },
+
+      ready: row.ready === 1,
+      host: row.host_name,
+      address: row.address,
+      port: row.port,
+      startedAt: row.started_at,
+
+      restarts: row.restarts,
+      cpu: usage?.cpu ?? null,
+      memory: usage?.memoryMb ?? null,
+      memoryLimit: row.memory_mb,
       message: silent ?? row.message,
       exit: row.exit === null ? null : (JSON.parse(row.exit) as InstanceRow['exit']),
     };

@@ -14,6 +14,7 @@ export class Leases {
   pin(lease: string, digests: Iterable<string>): void {
     let held = this.#leases.get(lease);
     if (!held || held.expiresAt < this.#now()) {
+      this.#forgetExpired();
       held = { expiresAt: 0, digests: new Set() };
       this.#leases.set(lease, held);
     }
@@ -29,11 +30,13 @@ export class Leases {
     this.pin(lease, []);
   }
 
-  /** All that is pinned now; what has run out is forgotten. */
+  /** All that is pinned now. */
   *active(): Generator<string> {
-    for (const [lease, held] of this.#leases) {
-      if (held.expiresAt < this.#now()) this.#leases.delete(lease);
-      else yield* held.digests;
-    }
+    this.#forgetExpired();
+    for (const held of this.#leases.values()) yield* held.digests;
+  }
+
+  #forgetExpired(): void {
+    for (const [lease, held] of this.#leases) if (held.expiresAt < this.#now()) this.#leases.delete(lease);
   }
 }

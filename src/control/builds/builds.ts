@@ -90,30 +90,35 @@ export class Builds {
   ): Promise<void> {
     const { plan, base, stack, key } = what;
     const step = buildStep.parse({
-      ...{
-        kind: 'build',
-        id,
-        source,
-        base,
-        commands: plan.commands,
-        files: plan.files,
-        sharedCaches: plan.sharedCaches,
-      },
+      kind: 'build',
+      id,
+      source,
+      base,
+      commands: plan.commands,
+      files: plan.files,
+      sharedCaches: plan.sharedCaches,
       app: { id: app.id, name: app.name, project: app.project, environment: app.environment },
-      ...{ needs: plan.needs, memoryMb: buildMemoryMb, timeoutMs: buildTimeoutMs },
+      needs: plan.needs,
+      memoryMb: buildMemoryMb,
+      timeoutMs: buildTimeoutMs,
     });
     await trx
       .insertInto('builds')
       .values({
-        ...{ id, app_id: app.id, project: app.project, cache_key: key, state: 'queued', stack, host_id: null },
-        ...{
-          step: JSON.stringify(step),
-          tree: null,
-          error: null,
-          attempts: 0,
-          created_at: Date.now(),
-          finished_at: null,
-        },
+        id,
+        app_id: app.id,
+        project: app.project,
+        cache_key: key,
+        state: 'queued',
+        stack,
+        host_id: null,
+
+        step: JSON.stringify(step),
+        tree: null,
+        error: null,
+        attempts: 0,
+        created_at: Date.now(),
+        finished_at: null,
       })
       .execute();
   }

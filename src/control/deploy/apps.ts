@@ -34,8 +34,16 @@ export async function insertApp(trx: Trx, name: AppName): Promise<AppRow> {
   return trx
     .insertInto('apps')
     .values({
-      ...{ id: newId('app'), ...name, state: 'active', release: null, epoch: 0, last_release: 0, config_version: 0 },
-      ...{ formation: '{}', manifest: '{"processes":{},"config":{},"routes":[]}', active_deployment: null },
+      id: newId('app'),
+      ...name,
+      state: 'active',
+      release: null,
+      epoch: 0,
+      last_release: 0,
+      config_version: 0,
+      formation: '{}',
+      manifest: '{"processes":{},"config":{},"routes":[]}',
+      active_deployment: null,
       created_at: Date.now(),
     })
     .returningAll()

@@ -29,9 +29,20 @@ export async function insertDeployment(trx: Trx, appId: string, wish: NewDeploym
   return trx
     .insertInto('deployments')
     .values({
-      ...{ id: newId('dep'), app_id: appId, kind: wish.kind, state: wish.state, actor: wish.actor },
-      ...{ request: wish.request ?? '', release: wish.release ?? null, build_id: null, build: null, rollout_id: null },
-      ...{ changed: 1, error: null, created_at: Date.now(), finished_at: null },
+      id: newId('dep'),
+      app_id: appId,
+      kind: wish.kind,
+      state: wish.state,
+      actor: wish.actor,
+      request: wish.request ?? '',
+      release: wish.release ?? null,
+      build_id: null,
+      build: null,
+      rollout_id: null,
+      changed: 1,
+      error: null,
+      created_at: Date.now(),
+      finished_at: null,
     })
     .returningAll()
     .executeTakeFirstOrThrow();

@@ -1,5 +1,6 @@
 /** The environment that an app sees (docs: "The app's world"), pure. PORT, HOME and TMPDIR are the agent's to add. */
 import type { ReleaseFacts } from '../agents/assignments.ts';
+import { defaultHost } from './apps.ts';
 
 /**
  * Config of the release over the stack's environment, then the platform's own names, which config cannot override.
@@ -8,10 +9,13 @@ import type { ReleaseFacts } from '../agents/assignments.ts';
 export function appEnvironment(
   facts: ReleaseFacts,
   instance: { name: string; ordinal: number; memoryMb: number },
+  domain: string,
 ): Record<string, string> {
   const { app, release, image, config } = facts;
   const stack = JSON.parse(image.env) as Record<string, string>;
   const index = String(instance.ordinal - 1);
+  // Only the address that never changes: an environment is fixed when an instance starts, routes come and go.
+  const uris = Object.hasOwn(facts.processes, 'web') ? [defaultHost(app, domain)] : [];
   return {
     ...stack,
     ...config,
@@ -36,8 +40,8 @@ export function appEnvironment(
       organization_name: app.project,
       space_name: app.environment,
       limits: { mem: instance.memoryMb, disk: 0, fds: 16384 },
-      application_uris: [],
-      uris: [],
+      application_uris: uris,
+      uris,
     }),
   };
 }

@@ -67,7 +67,13 @@ export async function comparePush(
     diff.sameJson(JSON.parse(current.processes), processes) &&
     diff.sameJson(await configOfRelease(control, current), config);
   return {
-    ...{ processes, formationBefore, formation, configBefore, config, routesPresent, routes },
+    processes,
+    formationBefore,
+    formation,
+    configBefore,
+    config,
+    routesPresent,
+    routes,
     manifest: diff.rememberManifest(push.spec, wanted),
     releaseDiffers: !same,
     formationDiffers: !diff.sameJson(formationBefore, formation),

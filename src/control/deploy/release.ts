@@ -38,7 +38,13 @@ export async function ensureImage(trx: Trx, project: string, content: ImageConte
   return trx
     .insertInto('images')
     .values({
-      ...{ id: newId('img'), project, tree, base_name: base.name, base_digest: base.digest, stack, env },
+      id: newId('img'),
+      project,
+      tree,
+      base_name: base.name,
+      base_digest: base.digest,
+      stack,
+      env,
       profile,
       created_at: Date.now(),
     })
@@ -91,9 +97,15 @@ export async function insertRelease(trx: Trx, appId: string, release: NewRelease
   return trx
     .insertInto('releases')
     .values({
-      ...{ app_id: appId, version: last, image_id: release.imageId, config_version: release.configVersion },
-      ...{ processes: JSON.stringify(release.processes), description: release.description, actor: release.actor },
-      ...{ state: 'created', created_at: Date.now() },
+      app_id: appId,
+      version: last,
+      image_id: release.imageId,
+      config_version: release.configVersion,
+      processes: JSON.stringify(release.processes),
+      description: release.description,
+      actor: release.actor,
+      state: 'created',
+      created_at: Date.now(),
     })
     .returningAll()
     .executeTakeFirstOrThrow();
@@ -138,12 +150,22 @@ export async function beginRollout(trx: Trx, control: Control, app: AppRow, wish
   await trx
     .insertInto('rollouts')
     .values({
-      ...{ id, app_id: app.id, deployment_id: wish.deploymentId, from_release: app.release, from_epoch: app.epoch },
-      ...{ to_release: wish.to.release, to_epoch: wish.to.epoch, strategy: wish.strategy },
+      id,
+      app_id: app.id,
+      deployment_id: wish.deploymentId,
+      from_release: app.release,
+      from_epoch: app.epoch,
+      to_release: wish.to.release,
+      to_epoch: wish.to.epoch,
+      strategy: wish.strategy,
       // A quarter at a time, as Kubernetes does by default, is quick and never doubles the app's memory.
       max_in_flight: wish.maxInFlight ?? Math.ceil(largest / 4),
-      ...{ state: 'running', waits_for: '', effects: JSON.stringify(effects), error: null },
-      ...{ created_at: Date.now(), finished_at: null },
+      state: 'running',
+      waits_for: '',
+      effects: JSON.stringify(effects),
+      error: null,
+      created_at: Date.now(),
+      finished_at: null,
     })
     .execute();
   await trx

@@ -92,9 +92,19 @@ export async function openSegmentLogStore(options: SegmentLogOptions): Promise<L
       const from = log.positions.offset(platformInstance, 'stdout');
       const { instance: name, processType = 'platform', release = null } = line;
       const block: LogBlock = {
-        ...{ type: 'logs', instance: platformInstance, name, appId, processType, release, source: 'platform' },
-        ...{ stream: 'stdout', from, to: from + payload.length, ts: new Date(clock()).toISOString() },
-        ...{ partial: false, dropped: { bytes: 0, lines: 0 } },
+        type: 'logs',
+        instance: platformInstance,
+        name,
+        appId,
+        processType,
+        release,
+        source: 'platform',
+        stream: 'stdout',
+        from,
+        to: from + payload.length,
+        ts: new Date(clock()).toISOString(),
+        partial: false,
+        dropped: { bytes: 0, lines: 0 },
       };
       await append(log, block, payload);
     },

@@ -88,14 +88,15 @@ export async function advanceBuilding(control: Control, app: AppRow, deployment:
       return;
     }
     await beginRollout(trx, control, app, {
-      ...{
-        deploymentId: deployment.id,
-        to: { release: release.version, epoch: app.epoch },
-        formation: outcome.formation,
-      },
-      ...{ strategy: push.strategy ?? push.spec.rollout?.strategy ?? 'rolling' },
-      ...{ maxInFlight: push.maxInFlight ?? push.spec.rollout?.maxInFlight, manifest: outcome.manifest },
-      ...{ routesAdd: outcome.routes.add, routesRemove: outcome.routes.remove, processes: outcome.processes },
+      deploymentId: deployment.id,
+      to: { release: release.version, epoch: app.epoch },
+      formation: outcome.formation,
+      strategy: push.strategy ?? push.spec.rollout?.strategy ?? 'rolling',
+      maxInFlight: push.maxInFlight ?? push.spec.rollout?.maxInFlight,
+      manifest: outcome.manifest,
+      routesAdd: outcome.routes.add,
+      routesRemove: outcome.routes.remove,
+      processes: outcome.processes,
       configBefore: app.config_version,
     });
   });
@@ -189,8 +190,13 @@ export async function advanceReleasing(control: Control, app: AppRow, deployment
   if (!facts) throw new PaasError('internal', `The release v${version} vanished.`);
   const command = launchLine(facts.image.profile, push.spec.release);
   const once: OneOff = {
-    ...{ release: version, epoch: app.epoch, processType: 'release', kind: 'task', command },
-    ...{ memoryMb: defaultMemoryMb, tag: deployment.id },
+    release: version,
+    epoch: app.epoch,
+    processType: 'release',
+    kind: 'task',
+    command,
+    memoryMb: defaultMemoryMb,
+    tag: deployment.id,
   };
   const row = await runOnce(control, app.id, once);
   if (row.ended_at === null) return;
@@ -215,15 +221,16 @@ export async function advanceReleasing(control: Control, app: AppRow, deployment
       .executeTakeFirst();
     if (current?.state !== 'releasing') return;
     await beginRollout(trx, control, app, {
-      ...{
-        deploymentId: deployment.id,
-        to: { release: version, epoch: app.epoch },
-        formation: outcome.formation,
-        processes: facts.processes,
-      },
-      ...{ strategy: push.strategy ?? push.spec.rollout?.strategy ?? 'rolling' },
-      ...{ maxInFlight: push.maxInFlight ?? push.spec.rollout?.maxInFlight, manifest: outcome.manifest },
-      ...{ routesAdd: outcome.routes.add, routesRemove: outcome.routes.remove, configBefore: app.config_version },
+      deploymentId: deployment.id,
+      to: { release: version, epoch: app.epoch },
+      formation: outcome.formation,
+      processes: facts.processes,
+      strategy: push.strategy ?? push.spec.rollout?.strategy ?? 'rolling',
+      maxInFlight: push.maxInFlight ?? push.spec.rollout?.maxInFlight,
+      manifest: outcome.manifest,
+      routesAdd: outcome.routes.add,
+      routesRemove: outcome.routes.remove,
+      configBefore: app.config_version,
     });
   });
   control.wake.routes();

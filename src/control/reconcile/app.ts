@@ -130,8 +130,12 @@ export async function failDeployment(
     }
   });
   await control.events.record({
-    ...{ kind: 'deployment.failed', actor: 'platform', app: { id: app.id, name: app.name }, deployment: deployment.id },
-    ...{ message: `${deployment.kind} failed: ${error.message}`, details: { code: error.code, hint: error.hint } },
+    kind: 'deployment.failed',
+    actor: 'platform',
+    app: { id: app.id, name: app.name },
+    deployment: deployment.id,
+    message: `${deployment.kind} failed: ${error.message}`,
+    details: { code: error.code, hint: error.hint },
   });
   control.wake.app(app.id);
 }

@@ -67,12 +67,10 @@ async function end(control: Control, deployment: DeploymentRow, error?: PaasErro
     finish(trx, deployment, error ? { state: 'failed', error } : { state: 'succeeded' }),
   );
   await control.events.record({
-    ...{
-      kind: error ? 'deployment.failed' : 'deployment.succeeded',
-      actor: 'platform',
-      app,
-      deployment: deployment.id,
-    },
+    kind: error ? 'deployment.failed' : 'deployment.succeeded',
+    actor: 'platform',
+    app,
+    deployment: deployment.id,
     message: error ? `${deployment.kind}: ${error.message}` : `${deployment.kind} is done`,
   });
 }

@@ -44,7 +44,10 @@ export async function reconcileCron(control: Control, now = Date.now()): Promise
         tag,
       });
       await control.events.record({
-        ...{ kind: 'cron.started', actor: 'platform', app: { id: app.id, name: app.name }, target: processType },
+        kind: 'cron.started',
+        actor: 'platform',
+        app: { id: app.id, name: app.name },
+        target: processType,
         message: `${processType} was started by its schedule ${schedule}`,
       });
     }

@@ -41,7 +41,9 @@ export async function finishDestroy(control: Control, app: AppRow): Promise<void
   });
   await control.logs.remove(app.id);
   await control.events.record({
-    ...{ kind: 'app.destroyed', actor: 'platform', app: { id: app.id, name: app.name } },
+    kind: 'app.destroyed',
+    actor: 'platform',
+    app: { id: app.id, name: app.name },
     message: `${app.project}/${app.environment}/${app.name} is gone`,
   });
   control.wake.routes();

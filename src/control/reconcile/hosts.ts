@@ -14,10 +14,11 @@ import { hostsNeeded } from '../../engines/agents/placement.ts';
 import type { CloudDriver, CloudHost } from '../../clouds/port.ts';
 import type { AgentUserData } from '../../shared/contracts/agent.ts';
 import { PaasError } from '../../shared/errors.ts';
-import { newId, newSecret } from '../../shared/ids.ts';
+import { newSecret } from '../../shared/ids.ts';
 import type { Control } from '../context.ts';
 import type { HostRow } from '../store/schema.ts';
 import { loseHosts } from './lost.ts';
+import { wantHost } from './want-host.ts';
 
 /** Value of `draining` for a host that is to be removed, not only drained. */
 export const removeWhenEmpty = 2;
@@ -179,7 +180,7 @@ export class HostReconciler {
     for (const { host } of declared) {
       if (host.draining > 0 || !rolesOf(host).includes('compute')) continue;
       const { cpu, memory_mb: memoryMb } = host;
-      await this.createIntent({ roles: rolesOf(host), cpu, memoryMb, actor: 'platform' });
+      await wantHost(this.#control, { roles: rolesOf(host), cpu, memoryMb, actor: 'platform' });
     }
   }
 
@@ -190,7 +191,7 @@ export class HostReconciler {
     const hosts = await store.db.selectFrom('hosts').selectAll().execute();
     const alive = hosts.filter((host) => !['lost', 'deleting'].includes(host.state));
     if (!alive.some((host) => rolesOf(host).includes('router'))) {
-      await this.createIntent({ roles: ['router'], cpu: 1, memoryMb: 1024, actor: 'platform' });
+      await wantHost(this.#control, { roles: ['router'], cpu: 1, memoryMb: 1024, actor: 'platform' });
     }
     const compute = alive.filter((host) => rolesOf(host).includes('compute'));
     const coming = compute.filter((host) => host.state === 'creating' || host.state === 'error').length;
@@ -212,7 +213,12 @@ export class HostReconciler {
     const missing = Math.min(need - coming, maxHosts - compute.length);
     if (missing > 0 && this.#mayComeBack(compute)) return;
     for (let i = 0; i < missing; i++) {
-      await this.createIntent({ roles: ['compute', 'build'], cpu: hostCpu, memoryMb: hostMemoryMb, actor: 'platform' });
+      await wantHost(this.#control, {
+        roles: ['compute', 'build'],
+        cpu: hostCpu,
+        memoryMb: hostMemoryMb,
+        actor: 'platform',
+      });
     }
   }
 
@@ -221,54 +227,6 @@ export class HostReconciler {
     const { settings, startedAt } = this.#control;
     const patience = Date.now() - settings.timing.startGrace;
     return hosts.some((host) => host.state === 'unreachable' && Math.max(host.last_seen ?? 0, startedAt) > patience);
-  }
-
-  /** Records that a host shall exist. The next look creates it. Returns its name. */
-  async createIntent(wish: { roles: string[]; cpu: number; memoryMb: number; actor: string }): Promise<string> {
-    const { store, settings, wake } = this.#control;
-    const prefix = wish.roles.includes('router') ? 'router' : 'host';
-    const name = await store.transaction(async (trx) => {
-      const cluster = await trx.selectFrom('clusters').selectAll().executeTakeFirstOrThrow();
-      const counter = await trx
-        .selectFrom('meta')
-        .select('value')
-        .where('key', '=', `counter/${prefix}`)
-        .executeTakeFirst();
-      const number = Number(counter?.value ?? '0') + 1;
-      const value = String(number);
-      await trx
-        .insertInto('meta')
-        .values({ key: `counter/${prefix}`, value })
-        .onConflict((conflict) => conflict.column('key').doUpdateSet({ value }))
-        .execute();
-      await trx
-        .insertInto('hosts')
-        .values({
-          ...{
-            id: newId('hst'),
-            name: `${prefix}-${number}`,
-            cluster: cluster.name,
-            cloud: cluster.cloud,
-            cloud_id: null,
-          },
-          ...{
-            token: `paas-${newId('tok').slice(4)}`,
-            state: 'creating',
-            roles: JSON.stringify(wish.roles),
-            draining: 0,
-          },
-          ...{ address: null, cpu: wish.cpu, memory_mb: wish.memoryMb, facts: null, enrol_hash: null, generation: 0 },
-          ...{ attempts: 0, message: null, last_seen: null, created_at: Date.now() },
-        })
-        .execute();
-      return `${prefix}-${number}`;
-    });
-    await this.#control.events.record({
-      ...{ kind: 'host.wanted', actor: wish.actor, target: name },
-      message: `${name} is wanted (${wish.roles.join(', ')}; ${wish.cpu} cpu, ${wish.memoryMb} MiB; at most ${settings.cluster.maxHosts} compute hosts)`,
-    });
-    wake.hosts();
-    return name;
   }
 
   async #failed(host: HostRow, error: unknown): Promise<void> {

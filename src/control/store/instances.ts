@@ -112,12 +112,32 @@ export async function insertInstance(
   await trx
     .insertInto('instances')
     .values({
-      ...{ id, app_id: appId, release: workload.release, epoch: workload.epoch, process_type: workload.processType },
-      ...{ kind: workload.kind, ordinal, host_id: hostId, desired: 'run', drain_version: null, drain_at: null },
-      ...{ memory_mb: workload.memoryMb, cpu: workload.cpu, command: once.command, restart_token: '' },
-      ...{ state: 'pending', ready: 0, was_healthy: 0, address: null, port: null, started_at: null, restarts: 0 },
-      ...{ message: hostId === null ? 'waits for a host with room' : null, exit: null },
-      ...{ created_at: Date.now(), ended_at: null },
+      id,
+      app_id: appId,
+      release: workload.release,
+      epoch: workload.epoch,
+      process_type: workload.processType,
+      kind: workload.kind,
+      ordinal,
+      host_id: hostId,
+      desired: 'run',
+      drain_version: null,
+      drain_at: null,
+      memory_mb: workload.memoryMb,
+      cpu: workload.cpu,
+      command: once.command,
+      restart_token: '',
+      state: 'pending',
+      ready: 0,
+      was_healthy: 0,
+      address: null,
+      port: null,
+      started_at: null,
+      restarts: 0,
+      message: hostId === null ? 'waits for a host with room' : null,
+      exit: null,
+      created_at: Date.now(),
+      ended_at: null,
     })
     .execute();
   return id;

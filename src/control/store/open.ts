@@ -6,7 +6,7 @@
  *
  * A write that `transaction` or `db` has answered is durable: SQLite runs with WAL and synchronous=FULL.
  */
-import { Kysely, type Transaction } from 'kysely';
+import { HandleEmptyInListsPlugin, Kysely, replaceWithNoncontingentExpression, type Transaction } from 'kysely';
 import { PaasError } from '../../shared/errors.ts';
 import { migrations } from './migrations/index.ts';
 import type { Schema } from './schema.ts';
@@ -32,7 +32,11 @@ export interface Store {
  */
 export async function openStore(url: string): Promise<Store> {
   const dialect: Dialect = /^postgres(ql)?:/.test(url) ? 'postgres' : 'sqlite';
-  const db = new Kysely<Schema>({ dialect: dialect === 'postgres' ? postgresDialect(url) : sqliteDialect(url) });
+  const db = new Kysely<Schema>({
+    dialect: dialect === 'postgres' ? postgresDialect(url) : sqliteDialect(url),
+    // `in ()` is no SQL to PostgreSQL: it becomes `1 = 0`.
+    plugins: [new HandleEmptyInListsPlugin({ strategy: replaceWithNoncontingentExpression })],
+  });
   try {
     await migrate(db, dialect, url);
   } catch (error) {
@@ -71,6 +75,7 @@ const codeOf = (error: unknown): string =>
 
 /** Why the store cannot be opened, in words for whoever operates it. */
 function openingFailed(error: unknown, dialect: Dialect, place: string): PaasError {
+  if (error instanceof PaasError) return error;
   const code = codeOf(error);
   if (dialect === 'postgres') {
     return new PaasError('unavailable', `${place} cannot be used: ${String(error)}`, {

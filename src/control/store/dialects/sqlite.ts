@@ -1,6 +1,8 @@
 import Database from 'libsql';
 import { chmodSync } from 'node:fs';
 import { SqliteDialect, type SqliteDatabase } from 'kysely';
+import { PaasError } from '../../../shared/errors.ts';
+import { hasLog, refuseStump } from './sqlite-file.ts';
 
 /**
  * SQLite through libSQL's synchronous binding on one connection: Kysely queues all statements on it, so there is one
@@ -8,13 +10,34 @@ import { SqliteDialect, type SqliteDatabase } from 'kysely';
  */
 export function sqliteDialect(path: string): SqliteDialect {
   return new SqliteDialect({
-    database: () => {
-      const database = new Database(path, { timeout: 5000 });
-      if (path !== ':memory:') chmodSync(path, 0o600);
-      database.exec('pragma journal_mode = wal');
-      database.exec('pragma synchronous = full');
-      database.exec('pragma foreign_keys = on');
-      return Promise.resolve(database as unknown as SqliteDatabase);
+    database: () => Promise.resolve(open(path)),
+  });
+}
+
+function open(path: string): SqliteDatabase {
+  const killed = path !== ':memory:' && hasLog(path);
+  if (path !== ':memory:') refuseStump(path);
+  const database = new Database(path, { timeout: 5000 });
+  if (path !== ':memory:') chmodSync(path, 0o600);
+  database.exec('pragma journal_mode = wal');
+  database.exec('pragma synchronous = full');
+  database.exec('pragma foreign_keys = on');
+  if (killed) check(database, path);
+  return {
+    prepare: (sql) => database.prepare(sql) as unknown as ReturnType<SqliteDatabase['prepare']>,
+    close: () => {
+      // libSQL closes its files only when the last statement is collected: until then all would stand in the log alone.
+      database.exec('pragma wal_checkpoint(truncate)');
+      database.close();
     },
+  };
+}
+
+/** After a kill the file is read once as a whole, so that damage shows now and not in the middle of a push. */
+function check(database: Database.Database, path: string): void {
+  const { quick_check: found } = database.prepare('pragma quick_check(1)').get() as { quick_check: string };
+  if (found === 'ok') return;
+  throw new PaasError('corrupt', `${path} is damaged: ${found}`, {
+    hint: 'Restore it from a backup, or move it away and start anew. Nothing was changed.',
   });
 }
