@@ -71,8 +71,16 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
   let choosing: Promise<unknown> = Promise.resolve();
 
   const context: InstanceContext = {
-    ...{ directory, address: options.address, trees: options.trees, bases: options.bases, runtimes: options.runtimes },
-    ...{ limits, log, logs, clock, inTurn: inTurns(parallelStarts) },
+    directory,
+    address: options.address,
+    trees: options.trees,
+    bases: options.bases,
+    runtimes: options.runtimes,
+    limits,
+    log,
+    logs,
+    clock,
+    inTurn: inTurns(parallelStarts),
     choosePort() {
       // One after the other, so that two never try the same one.
       const chosen = choosing.then(async () => {

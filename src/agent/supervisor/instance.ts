@@ -24,7 +24,7 @@ import type { HealthState } from './health.ts';
 import { newRecord, StoredRecord, type InstanceRecord } from './record.ts';
 import { Run, type RunResult } from './run.ts';
 import { fillApp, openLogs, removeApp, runtimeSpec, startApp } from './start.ts';
-import { statusOf } from './status.ts';
+import { measured, statusOf } from './status.ts';
 
 /** Failed starts in a row after which a process that shall run only once is given up. */
 const onceAttempts = 5;
@@ -92,10 +92,10 @@ export class Instance {
   }
 
   /** Stops watching; what runs goes on. */
-  async close(): Promise<void> {
+  close(): Promise<void> {
     this.#closing.abort();
     this.#interrupt.abort();
-    await this.#loop;
+    return this.#loop ?? Promise.resolve();
   }
 
   /** Writes the record if that failed before. */
@@ -116,8 +116,7 @@ export class Instance {
   /** Measures usage; `seconds` since the last time. */
   sample(members: () => ProcessEntry[], seconds: number): { memoryMb: number } {
     const now = this.#run?.group.usage(members) ?? { cpuSeconds: 0, memoryMb: 0 };
-    const used = Math.max(0, now.cpuSeconds - this.#usage.cpuSeconds);
-    this.#usage = { ...now, cpu: seconds > 0 ? used / seconds : 0 };
+    this.#usage = measured(this.#usage, now, seconds);
     return this.#usage;
   }
 
@@ -212,10 +211,14 @@ export class Instance {
 
   #attach(): void {
     const { bootId: boot, runtime, healthy, spec } = this.record;
-    const group = this.#group();
     this.#run = new Run({
-      ...{ instance: this.id, directory: this.#directory, bootId: boot, group, clock: this.#context.clock },
-      ...{ runtime: driverOf(runtime), abandoned: this.#closing.signal },
+      instance: this.id,
+      directory: this.#directory,
+      bootId: boot,
+      group: this.#group(),
+      clock: this.#context.clock,
+      runtime: driverOf(runtime),
+      abandoned: this.#closing.signal,
     });
     this.#overLimit = false;
     this.#health = { state: healthy ? 'healthy' : 'starting', message: null };
@@ -244,9 +247,8 @@ export class Instance {
   }
 
   #watch(run: Run): ReturnType<typeof watchRun> {
-    const { address, clock } = this.#context;
-    const target = targetOf(this.record, address, run);
-    return watchRun(run, target, clock, this.#interrupt.signal, (state) => this.#report(state));
+    const target = targetOf(this.record, this.#context.address, run);
+    return watchRun(run, target, this.#context.clock, this.#interrupt.signal, (state) => this.#report(state));
   }
 
   #report(state: HealthState): void {
@@ -284,8 +286,8 @@ export class Instance {
 
   async #runtimeSpec(visible: Record<string, string>) {
     const { spec, port } = this.record;
-    const base = await this.#context.bases.resolve(spec.image.base);
-    return runtimeSpec(this.#directory, spec, base, { address: this.#context.address, port }, visible);
+    const { bases, address } = this.#context;
+    return runtimeSpec(this.#directory, spec, await bases.resolve(spec.image.base), { address, port }, visible);
   }
 
   #save(change: Partial<InstanceRecord>): void {

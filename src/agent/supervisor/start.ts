@@ -49,6 +49,8 @@ export function runtimeSpec(
       CF_INSTANCE_ADDR: address,
       [cookieName]: spec.id,
     },
+    // The agent's own data, should it lie below a system directory.
+    hidden: [path.dirname(path.dirname(directory))],
     cgroups: visible,
   };
 }
@@ -79,8 +81,12 @@ export function openLogs(directory: string, spec: InstanceSpec): LogSource {
   mkdirSync(directory, { recursive: true, mode: 0o711 });
   mkdirSync(path.join(directory, 'logs'), { recursive: true, mode: 0o700 });
   return {
-    ...{ instance: spec.id, name: spec.name, appId: spec.app.id, processType: spec.processType },
-    ...{ release: spec.release, source: 'app' },
+    instance: spec.id,
+    name: spec.name,
+    appId: spec.app.id,
+    processType: spec.processType,
+    release: spec.release,
+    source: 'app',
     files: { stdout: logFile(directory, 'stdout'), stderr: logFile(directory, 'stderr') },
   };
 }

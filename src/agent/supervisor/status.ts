@@ -1,5 +1,6 @@
 /** An instance's status as it is reported. Pure. */
 import type { InstanceStatus } from '../../shared/contracts/instances.ts';
+import type { Usage } from '../limits/port.ts';
 import type { HealthState } from './health.ts';
 import type { InstanceRecord } from './record.ts';
 
@@ -42,6 +43,17 @@ function waitsFor({ exit, crashes, nextStartAt }: InstanceRecord, state: Instanc
   const why = exit?.message ?? null;
   if (state !== 'crashed' || nextStartAt === 0) return why;
   return `${why ?? 'crashed'} (${crashes} in a row, next start ${new Date(nextStartAt).toISOString()})`;
+}
+
+export interface Measured extends Usage {
+  /** Cores in use since the measurement before. */
+  cpu: number;
+}
+
+/** The next measurement; the counter of a new start begins at 0. */
+export function measured(before: Usage, now: Usage, seconds: number): Measured {
+  const used = Math.max(0, now.cpuSeconds - before.cpuSeconds);
+  return { ...now, cpu: seconds > 0 ? used / seconds : 0 };
 }
 
 const round = (value: number): number => Math.round(value * 1000) / 1000;
