@@ -30,7 +30,9 @@ describe('paas push', () => {
       ...{ changed: false, release: 1, upload: { files: 0, bytes: 0 }, rollout: null },
     });
     const after = await paas.ps('same');
-    expect(after.map(({ id, startedAt }) => [id, startedAt])).toEqual(before.map(({ id, startedAt }) => [id, startedAt]));
+    expect(after.map(({ id, startedAt }) => [id, startedAt])).toEqual(
+      before.map(({ id, startedAt }) => [id, startedAt]),
+    );
     expect(await paas.json(['releases', '-a', 'same'])).toHaveLength(1);
   });
 
