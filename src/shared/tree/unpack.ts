@@ -129,7 +129,8 @@ export class PackParser {
     const letter = header.toString('latin1', 0, 1);
     const size = Number(header.readBigUInt64BE(33));
     if (letter === 'e') {
-      if (size !== this.records || !header.equals(packTail(size))) throw new PaasError('corrupt', 'A pack stream has lost records.');
+      if (size !== this.records || !header.equals(packTail(size)))
+        throw new PaasError('corrupt', 'A pack stream has lost records.');
       this.#expect('done', 0);
       return;
     }
