@@ -132,7 +132,7 @@ export class Hub {
   /** Says goodbye to all agents, so that they come back at once when the next server listens. */
   async close(): Promise<void> {
     const links = [...this.#links.values()];
-    for (const { socket } of links) socket.close(1001, 'server stops');
+    for (const { socket } of links) socket.close(1012, 'server restarts');
     await Promise.all(links.map(({ queue }) => queue));
     for (const { socket } of links) socket.terminate();
   }

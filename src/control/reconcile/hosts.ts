@@ -135,6 +135,7 @@ export class HostReconciler {
     return {
       controlUrl: this.#control.url(),
       hostId: host.id,
+      name: host.name,
       token,
       roles,
       ...(roles.includes('router') ? { router } : {}),

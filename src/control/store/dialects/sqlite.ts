@@ -24,7 +24,7 @@ function open(path: string): SqliteDatabase {
   database.exec('pragma foreign_keys = on');
   if (killed) check(database, path);
   return {
-    prepare: (sql) => database.prepare(sql) as unknown as ReturnType<SqliteDatabase['prepare']>,
+    prepare: (sql) => database.prepare(sql),
     close: () => {
       // libSQL closes its files only when the last statement is collected: until then all would stand in the log alone.
       database.exec('pragma wal_checkpoint(truncate)');
