@@ -1,5 +1,5 @@
 import { build } from 'esbuild';
-import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -13,11 +13,12 @@ let directory: string | undefined;
  * into a temporary directory that `removeBundles` takes away.
  * @param entry from the repository's root: `src/router/embedded/main.ts`
  * @param name of the bundle: `router.js`
+ * @param packages `external`: they stay outside (native ones cannot be bundled), as in the control plane
  * @returns its path
  */
-export function bundle(entry: string, name: string): Promise<string> {
+export function bundle(entry: string, name: string, packages: 'bundle' | 'external' = 'bundle'): Promise<string> {
   let path = made.get(entry);
-  if (!path) made.set(entry, (path = make(entry, name)));
+  if (!path) made.set(entry, (path = make(entry, name, packages)));
   return path;
 }
 
@@ -30,13 +31,14 @@ export async function bundledProgram(program: string, entry: string, name: strin
   return join(bin, program);
 }
 
-async function make(entry: string, name: string): Promise<string> {
+async function make(entry: string, name: string, packages: 'bundle' | 'external'): Promise<string> {
   const outfile = join(temporary(), 'dist', basename(name));
   await build({
     absWorkingDir: root,
     entryPoints: [entry],
     outfile,
     bundle: true,
+    packages,
     platform: 'node',
     format: 'esm',
     target: 'node18',
@@ -52,6 +54,7 @@ function temporary(): string {
   if (directory === undefined) {
     directory = mkdtempSync(join(tmpdir(), 'paas-bundle-'));
     writeFileSync(join(directory, 'package.json'), '{"type":"module"}');
+    symlinkSync(join(root, 'node_modules'), join(directory, 'node_modules'));
   }
   return directory;
 }
