@@ -74,8 +74,9 @@ async function awaitStart(
   for (let pause = firstProbeMs; ; pause = Math.min(pause * 1.3, slowestProbeMs)) {
     const result = await probe(health, address, port, signal);
     if (signal.aborted) return null;
-    // Only what answers may be another process's; looking for listeners is dear, so else once a second.
-    const explain = result.ok || clock.now() - explainedAt >= 1000;
+    const late = clock.now() - target.startedAt >= health.timeoutMs;
+    // Only what answers may be another process's; looking for listeners is dear, so else once a second and at the end.
+    const explain = result.ok || late || clock.now() - explainedAt >= 1000;
     const wrong = explain ? explainPort(target.pids(), address, port) : null;
     if (explain) explainedAt = clock.now();
     if (wrong?.ok === false && wrong.foreign === true) return { kind: 'foreign-port', message: wrong.reason };
@@ -83,7 +84,7 @@ async function awaitStart(
     if (wrong?.ok === false) reason = wrong.reason;
     else if (!result.ok) reason = result.reason;
     if (explain) report({ state: 'starting', message: reason });
-    if (clock.now() - target.startedAt >= health.timeoutMs) {
+    if (late) {
       return { kind: 'startup-timeout', message: `${reason} after ${Math.round(health.timeoutMs / 1000)} s` };
     }
     await clock.sleep(pause, signal);
