@@ -32,7 +32,7 @@ export async function findCommand(argv: readonly string[]): Promise<Found> {
     [long, 2],
     [topic, 1],
   ] as const) {
-    const load = Object.hasOwn(commands, id) ? commands[id as keyof typeof commands] : undefined;
+    const load = Object.hasOwn(commands, id) ? commands[id] : undefined;
     if (load) return { id, command: (await load()).default, argv: words.slice(length), asked: false };
   }
   if (Object.hasOwn(topics, topic) && (verb === undefined || isHelp(verb)))

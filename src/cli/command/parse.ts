@@ -42,7 +42,7 @@ export async function parseInvocation(
   }
   const invocation = { flags, args, rest, command: command.command && dashes < 0 ? rest : after };
   if (flags['help'] !== true) check(id, command, invocation);
-  return invocation as unknown as Invocation<Flags>;
+  return invocation;
 }
 
 interface Token {
@@ -57,7 +57,7 @@ async function tokensOf(id: string, command: Command, argv: string[]): Promise<T
   ) as unknown as OclifFlags;
   try {
     const { raw } = await parseTokens(argv, { flags, args: {}, strict: false });
-    return raw as Token[];
+    return raw;
   } catch (error) {
     const unknown =
       error instanceof Error && 'flags' in error && Array.isArray(error.flags)

@@ -21,15 +21,16 @@ export default platformCommand(
       signal,
     });
     ui.show(apps, () => {
-      if (apps.length === 0) return ui.line('There are no apps yet. `paas push` makes one.');
-      ui.table(
-        ['APP', 'PROJECT', 'ENV', 'STATE', 'RELEASE', 'INSTANCES', 'URL'],
-        apps.map((app) => [
-          ...[ui.style.bold(app.name), app.project, app.environment, paintState(ui.style, app.state)],
-          ...[app.release === null ? '-' : `v${app.release}`, `${app.instances.healthy}/${app.instances.desired}`],
-          app.urls[0] ?? '-',
-        ]),
-      );
+      if (apps.length === 0) ui.line('There are no apps yet. `paas push` makes one.');
+      else
+        ui.table(
+          ['APP', 'PROJECT', 'ENV', 'STATE', 'RELEASE', 'INSTANCES', 'URL'],
+          apps.map((app) => [
+            ...[ui.style.bold(app.name), app.project, app.environment, paintState(ui.style, app.state)],
+            ...[app.release === null ? '-' : `v${app.release}`, `${app.instances.healthy}/${app.instances.desired}`],
+            app.urls[0] ?? '-',
+          ]),
+        );
     });
     return 0;
   },

@@ -12,9 +12,9 @@ export default appCommand(
   async (context, { args, command }) => {
     const { client, signal, app, ui } = context;
     const tty = terminalOf(context);
-    const body = { kind: 'exec', instance: args['instance'], argv: command, ...tty };
+    const body = { kind: 'exec', instance: args['instance'], argv: command, tty };
     const answer = await client.request<SessionAnswer>({ method: 'POST', path: `${app.path}/sessions`, body, signal });
-    const code = await attach(context, answer, 'tty' in tty);
+    const code = await attach(context, answer, tty !== undefined);
     if (ui.json) await ui.write(JSON.stringify({ exit: code }) + '\n');
     return code;
   },

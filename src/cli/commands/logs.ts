@@ -33,8 +33,14 @@ export default appCommand(
     const { tail: follow, since, until, process, instance, source, grep } = flags;
     const n = flags.lines ?? (since === undefined ? 100 : 'all');
     const query = {
-      ...{ process, instance, source, grep, release: releaseOf(flags.release) },
-      ...{ since: sinceOf('--since', since), until: sinceOf('--until', until), n: n === 'all' ? undefined : n },
+      process,
+      instance,
+      source,
+      grep,
+      release: releaseOf(flags.release),
+      since: sinceOf('--since', since),
+      until: sinceOf('--until', until),
+      n: n === 'all' ? undefined : n,
     };
     if (follow && until !== undefined) throw new PaasError('usage', '--tail and --until exclude each other.');
     const renderer = new LogRenderer(ui.style);

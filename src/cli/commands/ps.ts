@@ -17,23 +17,24 @@ export default appCommand(
     const query = flags.all ? { all: 1 } : {};
     const rows = await client.request<InstanceRow[]>({ method: 'GET', path: `${app.path}/instances`, query, signal });
     ui.show(rows, () => {
-      if (rows.length === 0) return ui.line(`${app.name} has no instances.`);
-      ui.table(
-        ['NAME', 'STATE', 'RELEASE', 'HOST', 'ADDRESS', 'UP', 'RESTARTS#', 'CPU#', 'MEMORY#', ''],
-        rows.map((row) => [
-          ...[ui.style.bold(row.name), paintState(ui.style, row.state), `v${row.release}`, dash(row.host)],
-          ...[
-            row.port === null ? dash(row.address) : `${dash(row.address)}:${row.port}`,
-            ago(row.startedAt),
-            String(row.restarts),
-          ],
-          ...[
-            row.cpu === null ? '-' : row.cpu.toFixed(2),
-            `${row.memory === null ? '-' : Math.round(row.memory)}/${formatSize(row.memoryLimit)}`,
-          ],
-          row.message ?? row.exit?.message ?? '',
-        ]),
-      );
+      if (rows.length === 0) ui.line(`${app.name} has no instances.`);
+      else
+        ui.table(
+          ['NAME', 'STATE', 'RELEASE', 'HOST', 'ADDRESS', 'UP', 'RESTARTS#', 'CPU#', 'MEMORY#', ''],
+          rows.map((row) => [
+            ...[ui.style.bold(row.name), paintState(ui.style, row.state), `v${row.release}`, dash(row.host)],
+            ...[
+              row.port === null ? dash(row.address) : `${dash(row.address)}:${row.port}`,
+              ago(row.startedAt),
+              String(row.restarts),
+            ],
+            ...[
+              row.cpu === null ? '-' : row.cpu.toFixed(2),
+              `${row.memory === null ? '-' : Math.round(row.memory)}/${formatSize(row.memoryLimit)}`,
+            ],
+            row.message ?? row.exit?.message ?? '',
+          ]),
+        );
     });
     return 0;
   },

@@ -60,12 +60,22 @@ export default scopeCommand(
     const { environment } = context.scope(flags);
     const wish: PushWish = {
       source: sourceOf(flags),
-      ...{ appName: nameOf(args['app'], flags.app, env), project: flags.project, environment },
-      ...{ manifestPath: flags.manifest, vars: variables(flags.var), varsFiles: flags['vars-file'] },
+      appName: nameOf(args['app'], flags.app, env),
+      project: flags.project,
+      environment,
+      manifestPath: flags.manifest,
+      vars: variables(flags.var),
+      varsFiles: flags['vars-file'],
       config: await readAssignments(flags.config, '--config', ui.streams.stdin),
-      ...{ instances: flags.instances, memoryMb: flags.memory, cpu: flags.cpu, command: flags.command },
-      ...{ strategy: flags.strategy, maxInFlight: flags['max-in-flight'], concurrent: flags.concurrent },
-      ...{ noRoute: flags['no-route'], message: flags.message ?? '' },
+      instances: flags.instances,
+      memoryMb: flags.memory,
+      cpu: flags.cpu,
+      command: flags.command,
+      strategy: flags.strategy,
+      maxInFlight: flags['max-in-flight'],
+      concurrent: flags.concurrent,
+      noRoute: flags['no-route'],
+      message: flags.message ?? '',
     };
     const progress = new Progress(ui);
     const prepared = await prepare(context, wish, progress).finally(() => progress.stop());
@@ -133,7 +143,7 @@ function showResult(
       const sent =
         upload.bytes === 0 ? 'nothing to send' : `${count(upload.files, 'file')}, ${spellBytes(upload.bytes)} sent`;
       const built =
-        build === null ? '' : `, ${build.stack} build ${build.cached ? 'from cache' : `in ${spell(build.durationMs)}`}`;
+        build === null || build.durationMs === 0 ? '' : `, ${build.stack} build in ${spell(build.durationMs)}`;
       if (!changed) ui.line(`Nothing changed: ${app}${version} runs on (${took}).`);
       else if (unwaited !== null && state !== 'succeeded')
         ui.line(`Pushed ${app}; the deployment goes on. \`paas rollout status${unwaited}\` shows it.`);
@@ -145,7 +155,10 @@ function showResult(
 
 function showPlan(ui: Ui, { app, changed, plan, upload, outline }: DryRun): void {
   ui.show({ app, changed, plan, upload }, () => {
-    if (!changed) return ui.line(`Nothing would change: ${app} runs exactly this.`);
+    if (!changed) {
+      ui.line(`Nothing would change: ${app} runs exactly this.`);
+      return;
+    }
     ui.table(
       ['ACTION', 'TARGET', 'FROM', 'TO'],
       plan.map(({ action, target, from, to }) => [action, target, from ?? '-', to ?? '-']),

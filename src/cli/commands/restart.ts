@@ -1,7 +1,7 @@
 import type { DeploymentResponse } from '../../shared/contracts/api.ts';
 import { appCommand } from '../command/define.ts';
 import { waitFlags } from '../command/flags.ts';
-import { finish } from '../deploy/done.ts';
+import { change, finish } from '../deploy/done.ts';
 
 export default appCommand(
   {
@@ -10,15 +10,10 @@ export default appCommand(
     flags: waitFlags,
   },
   async (context, { flags, args }) => {
-    const { client, signal, app } = context;
+    const { app } = context;
     const { which } = args;
     const body = which === undefined ? {} : which.includes('.') ? { instance: which } : { process: which };
-    const { deployment } = await client.request<DeploymentResponse>({
-      method: 'POST',
-      path: `${app.path}/restart`,
-      body,
-      signal,
-    });
+    const { deployment } = await change<DeploymentResponse>(context, 'POST', '/restart', body);
     return finish(context, deployment, flags, {
       done: `Restarted ${which ?? app.name}.`,
       nothing: `${which ?? app.name} has nothing to restart.`,

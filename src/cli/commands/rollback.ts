@@ -2,7 +2,7 @@ import type { DeploymentResponse } from '../../shared/contracts/api.ts';
 import { PaasError } from '../../shared/errors.ts';
 import { appCommand } from '../command/define.ts';
 import { waitFlags } from '../command/flags.ts';
-import { finish } from '../deploy/done.ts';
+import { change, finish } from '../deploy/done.ts';
 
 export default appCommand(
   {
@@ -13,7 +13,7 @@ export default appCommand(
     examples: [['paas rollback v12', 'see `paas releases` for what there is']],
   },
   async (context, { flags, args }) => {
-    const { client, signal, app } = context;
+    const { app } = context;
     const number = args['release'] === undefined ? undefined : /^v?([1-9]\d{0,8})$/.exec(args['release'])?.[1];
     if (args['release'] !== undefined && number === undefined) {
       throw new PaasError('usage', `\`${args['release']}\` is no release.`, {
@@ -21,12 +21,7 @@ export default appCommand(
       });
     }
     const body = number === undefined ? {} : { to: Number(number) };
-    const { deployment } = await client.request<DeploymentResponse>({
-      method: 'POST',
-      path: `${app.path}/rollback`,
-      body,
-      signal,
-    });
+    const { deployment } = await change<DeploymentResponse>(context, 'POST', '/rollback', body);
     const release = deployment?.release == null ? 'the new release' : `v${deployment.release}`;
     return finish(context, deployment, flags, {
       done: `Rolled back: ${app.name} runs ${release}.`,

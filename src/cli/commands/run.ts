@@ -21,11 +21,11 @@ export default appCommand(
   async (context, { flags, command }) => {
     const { client, signal, app, ui } = context;
     const { detach, memory } = flags;
-    const tty = detach ? {} : terminalOf(context);
-    const body = { kind: 'run', argv: command, detach, ...tty, ...(memory === undefined ? {} : { memoryMb: memory }) };
+    const tty = detach ? undefined : terminalOf(context);
+    const body = { kind: 'run', argv: command, detach, tty, memoryMb: memory };
     const answer = await client.request<SessionAnswer>({ method: 'POST', path: `${app.path}/sessions`, body, signal });
     if (!detach) {
-      const code = await attach(context, answer, 'tty' in tty);
+      const code = await attach(context, answer, tty !== undefined);
       if (ui.json) await ui.write(JSON.stringify({ exit: code }) + '\n');
       return code;
     }

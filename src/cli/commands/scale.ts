@@ -3,7 +3,7 @@ import { PaasError } from '../../shared/errors.ts';
 import { formatFormation, formatSize, parseFormation, parseSize } from '../../shared/units.ts';
 import { appCommand } from '../command/define.ts';
 import { flag, parseCpu, waitFlags } from '../command/flags.ts';
-import { finish } from '../deploy/done.ts';
+import { change, finish } from '../deploy/done.ts';
 import type { Ui } from '../ui/ui.ts';
 
 export default appCommand(
@@ -23,20 +23,14 @@ export default appCommand(
   },
   async (context, { flags, rest }) => {
     const { ui, client, signal, app } = context;
-    const path = `${app.path}/formation`;
     const processes = changes(rest, flags.memory, flags.cpu);
     if (Object.keys(processes).length === 0) {
-      const formation = await client.request<Formation>({ method: 'GET', path, signal });
+      const formation = await client.request<Formation>({ method: 'GET', path: `${app.path}/formation`, signal });
       ui.show(formation, () => showFormation(ui, formation));
       return 0;
     }
     const body: ScaleRequest = { processes };
-    const { formation, deployment } = await client.request<{ formation: Formation; deployment: Deployment | null }>({
-      method: 'PATCH',
-      path,
-      body,
-      signal,
-    });
+    const { formation, deployment } = await change<Scaled>(context, 'PATCH', '/formation', body);
     const counts = formatFormation(kept(formation));
     return finish(context, deployment, flags, {
       done: `${app.name}: ${counts}`,
@@ -45,6 +39,11 @@ export default appCommand(
     });
   },
 );
+
+interface Scaled {
+  formation: Formation;
+  deployment: Deployment | null;
+}
 
 type Change = ScaleRequest['processes'][string];
 

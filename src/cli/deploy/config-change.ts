@@ -2,7 +2,7 @@
 import type { Deployment } from '../../shared/contracts/api.ts';
 import type { AppScope, Context } from '../command/context.ts';
 import { flag, waitFlags } from '../command/flags.ts';
-import { finish } from './done.ts';
+import { change, finish } from './done.ts';
 import type { WaitFlags } from './follow.ts';
 
 export const configFlags = {
@@ -10,20 +10,21 @@ export const configFlags = {
   ...waitFlags,
 };
 
+interface Changed {
+  version: number;
+  changed: string[];
+  deployment: Deployment | null;
+}
+
 /** Changes config and waits for the rollout that follows. Values are never printed. */
 export async function changeConfig(
   context: Context & { app: AppScope },
   change: { set?: Record<string, string>; unset?: string[] },
   flags: WaitFlags & { 'no-restart': boolean },
 ): Promise<number> {
-  const { client, signal, app, ui } = context;
+  const { app, ui } = context;
   const body = { ...change, restart: !flags['no-restart'] };
-  const answer = await client.request<{ version: number; changed: string[]; deployment: Deployment | null }>({
-    method: 'PATCH',
-    path: `${app.path}/config`,
-    body,
-    signal,
-  });
+  const answer = await change<Changed>(context, 'PATCH', '/config', body);
   const { changed, deployment, version } = answer;
   const names = changed.join(', ');
   if (deployment === null && changed.length > 0) {

@@ -4,6 +4,20 @@ import type { AppScope, Context } from '../command/context.ts';
 import { settle, type WaitFlags } from './follow.ts';
 
 /**
+ * Asks for a change of an app. Ctrl-C takes effect only after the answer, so that it is never unknown whether something
+ * was begun.
+ * @param path below the app's: `/restart`
+ */
+export function change<T>(
+  { client, app }: Context & { app: AppScope },
+  method: 'POST' | 'PATCH',
+  path: string,
+  body: unknown,
+): Promise<T> {
+  return client.request<T>({ method, path: `${app.path}${path}`, body });
+}
+
+/**
  * Waits as the flags say, then prints `said`, or that nothing had to be done.
  * @param more what the JSON has besides the deployment's fields
  */

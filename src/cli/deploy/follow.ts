@@ -44,14 +44,14 @@ async function follow(
   const timeout = timeoutMs === undefined ? null : AbortSignal.timeout(timeoutMs);
   const either = timeout ? AbortSignal.any([signal, timeout]) : signal;
   const path = `${app.path}/deployments/${deployment.id}/stream`;
-  progress.at(stageOf[deployment.state] ?? 'Rolling out');
+  progress.at(stageOf[deployment.state] ?? verbOf[deployment.kind] ?? 'Rolling out');
   try {
     for await (const { event, data } of streamEvents(client, path, {
       signal: either,
       onReconnect: () => progress.say('The connection broke; connecting again. The deployment goes on meanwhile.'),
     })) {
       if (event === 'end') return JSON.parse(data) as Deployment;
-      if (event === 'progress') render(context, progress, JSON.parse(data) as ProgressEvent);
+      if (event === 'progress') render(context, deployment, progress, JSON.parse(data) as ProgressEvent);
     }
   } catch (error) {
     if (!(error instanceof PaasError) || error.code !== 'interrupted') throw error;
@@ -68,6 +68,13 @@ const stageOf: Partial<Record<Deployment['state'], string>> = {
   releasing: 'Running the release command',
 };
 
+const verbOf: Partial<Record<Deployment['kind'], string>> = {
+  scale: 'Scaling',
+  restart: 'Restarting',
+  start: 'Starting',
+  stop: 'Stopping',
+};
+
 /** Who asked for it and how it ended are said elsewhere. */
 const quiet = new Set([
   'app.push',
@@ -79,16 +86,18 @@ const quiet = new Set([
   'config.change',
   'deployment.succeeded',
   'deployment.failed',
+  'rollout.failing',
 ]);
 
-function render({ ui }: Context, progress: Progress, event: ProgressEvent): void {
+function render({ ui }: Context, deployment: Deployment, progress: Progress, event: ProgressEvent): void {
   const { kind, message } = event;
+  if (kind === 'rollout.failing') progress.at('Going back');
   if (quiet.has(kind)) return;
+  if (kind.startsWith('build.')) progress.at('Building');
+  else if (kind.startsWith('instance.')) progress.at(verbOf[deployment.kind] ?? 'Rolling out');
   if (kind === 'output') progress.say(`  ${ui.errStyle.dim('|')} ${message}`);
   else if (kind === 'build.warning') progress.say(`${ui.errStyle.yellow('Warning:')} ${message}`);
   else progress.say(kind === 'instance.unhealthy' ? ui.errStyle.red(message) : message);
-  if (kind.startsWith('build.')) progress.at('Building');
-  else if (kind.startsWith('instance.')) progress.at('Rolling out');
 }
 
 /** The deployment where all is well, or still may be; its failure as an error. */
@@ -97,8 +106,9 @@ function outcome(app: AppScope, deployment: Deployment): Deployment {
   const details = { deployment: id, release, app: app.name };
   if (state === 'failed') {
     const failure = fromErrorBody(error ?? { code: 'internal', message: 'The deployment failed without a reason.' });
+    const isBuild = failure.code === 'build_failed';
     throw new PaasError(failure.code, failure.message, {
-      hint: failure.hint,
+      hint: isBuild ? `Read it again: \`paas logs${app.flags} --source build\`.` : failure.hint,
       details: { ...failure.details, ...details },
     });
   }

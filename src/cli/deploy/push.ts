@@ -83,7 +83,8 @@ function readManifest(context: Context, wish: PushWish, source: Source): Promise
   return loadManifest({
     directory: source.directory,
     environment: wish.environment,
-    ...{ vars, varsFiles },
+    vars,
+    varsFiles,
     ...(manifestPath === undefined ? {} : { manifestPath }),
     ...(appName === undefined ? {} : { appName }),
     ...(source.temporary ? { defaultName: nameOf(name) } : {}),
@@ -130,13 +131,13 @@ export async function push(
   const { client, signal, home } = context;
   progress.at('Reading the source');
   const { tree, sent } = await uploadSource(source, uploadTransport(client, signal), {
-    ...{ home, signal },
+    home,
+    signal,
     onWalk: (files) => progress.at('Reading the source', `(${count(files, 'file')})`),
     onProgress: (bytes, total, files) =>
       progress.at(`Sending ${count(files, 'file')}, ${spellBytes(total)}`, `(${spellBytes(bytes)} sent)`),
     onRetry: () => progress.say('The connection broke; trying again from where it broke.'),
   });
-  progress.at('Asking for the deployment');
   const body = requestOf(tree.root, wish, prepared);
   const deployment = await client.request<Deployment>({ method: 'POST', path: `${app.path}/pushes`, body, signal });
   return { deployment, sent };
@@ -150,7 +151,11 @@ function requestOf(tree: string, wish: PushWish, { manifest, source }: Prepared)
   const overrides = flags.length === 0 ? {} : { [processForFlags(Object.keys(spec.processes), flags)]: override };
   return {
     source: { tree, provenance: { ...source.provenance } },
-    ...{ spec, overrides, config: wish.config, noRoute: wish.noRoute, message: wish.message },
+    spec,
+    overrides,
+    config: wish.config,
+    noRoute: wish.noRoute,
+    message: wish.message,
     generated: manifest.generated.filter((name) => !Object.hasOwn(wish.config, name)),
     ...given({ strategy: wish.strategy, maxInFlight: wish.maxInFlight, concurrent: wish.concurrent }),
   };

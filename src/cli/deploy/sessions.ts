@@ -11,10 +11,10 @@ export interface SessionAnswer {
 }
 
 /** Whether both ends are terminals; then the process gets one too, of this size. */
-export function terminalOf({ ui }: Context): { tty: { columns: number; rows: number } } | Record<never, never> {
+export function terminalOf({ ui }: Context): { columns: number; rows: number } | undefined {
   const { stdin, stdout } = ui.streams;
-  if (!stdin.isTTY || !stdout.isTTY || ui.json) return {};
-  return { tty: { columns: stdout.columns || 80, rows: stdout.rows || 24 } };
+  if (!stdin.isTTY || !stdout.isTTY || ui.json) return undefined;
+  return { columns: stdout.columns || 80, rows: stdout.rows || 24 };
 }
 
 interface Message {

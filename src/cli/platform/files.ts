@@ -31,9 +31,15 @@ export interface PlatformFiles {
 export function platformFiles(home: string): PlatformFiles {
   const root = join(home, 'platform');
   return {
-    ...{ home, root, config: join(root, 'config.json'), local: join(root, 'local.json'), lock: join(root, 'up.lock') },
-    ...{ server: join(root, 'server'), cloud: join(root, 'cloud') },
-    ...{ serverLog: join(home, 'logs', 'server.log'), cloudLog: join(home, 'logs', 'cloud.log') },
+    home,
+    root,
+    config: join(root, 'config.json'),
+    local: join(root, 'local.json'),
+    lock: join(root, 'up.lock'),
+    server: join(root, 'server'),
+    cloud: join(root, 'cloud'),
+    serverLog: join(home, 'logs', 'server.log'),
+    cloudLog: join(home, 'logs', 'cloud.log'),
   };
 }
 

@@ -177,15 +177,16 @@ async function ensureServer(
 async function waitForRouter(files: PlatformFiles, client: Client, options: UpOptions): Promise<StatusResponse> {
   const { progress, timeoutMs } = options;
   let warnings: string[] = [];
+  // After a power off, hosts that come back a moment later than the router are not worth a warning.
+  const patientUntil = Date.now() + 15_000;
   const ask = async (): Promise<StatusResponse | null> => {
     const status = await client.request<StatusResponse>({ method: 'GET', path: '/v1/status', signal: options.signal });
     warnings = status.warnings;
-    if (status.router.url !== null) return status;
+    const { hosts, router } = status;
+    if (router.url !== null && (hosts.ready === hosts.total || Date.now() > patientUntil)) return status;
     progress.at(
       'Waiting for the router',
-      status.hosts.total === 0
-        ? '(its host is being created)'
-        : `(hosts: ${status.hosts.ready} of ${status.hosts.total} ready)`,
+      hosts.total === 0 ? '(its host is being created)' : `(hosts: ${hosts.ready} of ${hosts.total} ready)`,
     );
     return null;
   };

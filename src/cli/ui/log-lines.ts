@@ -12,16 +12,12 @@ export class LogRenderer {
   }
 
   line({ ts, instance, process, source, line }: LogLine): string {
-    let prefix = this.#prefixes.get(instance);
+    // What the platform and the router say names the instance by itself.
+    const writer = source === 'app' ? instance : source;
+    let prefix = this.#prefixes.get(writer);
     if (prefix === undefined) {
-      const writer =
-        source === 'app'
-          ? instance
-          : source === 'build'
-            ? 'build'
-            : `${source}${instance === '' ? '' : ` ${instance}`}`;
-      prefix = `${this.#style.named(process, `${writer} |`)} `;
-      this.#prefixes.set(instance, prefix);
+      prefix = `${this.#style.named(source === 'app' ? process : source, `${writer} |`)} `;
+      this.#prefixes.set(writer, prefix);
     }
     return `${this.#style.dim(ts)} ${prefix}${line}\n`;
   }

@@ -22,7 +22,12 @@ const sgr =
 const palette = [36, 33, 32, 35, 34, 96, 93, 92, 95, 94];
 
 export const plain: Style = {
-  ...{ bold: none, dim: none, red: none, green: none, yellow: none, cyan: none },
+  bold: none,
+  dim: none,
+  red: none,
+  green: none,
+  yellow: none,
+  cyan: none,
   named: (_, text) => text,
 };
 
