@@ -1,6 +1,7 @@
 /** What every runtime must do, whichever way it sets apps apart. Run by runtime.test.ts on each driver. */
+import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { text } from 'node:stream/consumers';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -18,6 +19,22 @@ async function outputOf(command: RuntimeCommand): Promise<{ code: number | null;
   const [stdout, stderr] = await Promise.all([text(child.stdout!), text(child.stderr!)]);
   await closed;
   return { code: child.exitCode, stdout, stderr };
+}
+
+/** A root file system with some programs and the libraries they need. */
+function makeRootfs(root: string, programs: string[]): void {
+  const files = programs.flatMap((name) => {
+    const program = `/usr/bin/${name}`;
+    const libraries = execFileSync('ldd', [program], { encoding: 'utf8' }).match(/\/\S+/g) ?? [];
+    copyInto(root, program, `/bin/${name}`);
+    return libraries;
+  });
+  for (const file of new Set(files)) copyInto(root, file, file);
+}
+
+function copyInto(root: string, from: string, to: string): void {
+  mkdirSync(path.dirname(path.join(root, to)), { recursive: true });
+  copyFileSync(from, path.join(root, to));
 }
 
 export function runtimeSuite(driver: Runtime): void {
@@ -204,6 +221,22 @@ export function runtimeSuite(driver: Runtime): void {
         expect(Number(lines.at(-3))).toBeLessThanOrEqual(6);
         expect(lines).toHaveLength(3);
         expect(host.output(id, 'stderr').match(/No such file|Read-only|Permission denied/g)).toHaveLength(9);
+      });
+
+      it('runs on an imported root file system, however small', async () => {
+        const rootfs = path.join(host.directory, 'rootfs');
+        makeRootfs(rootfs, ['sh', 'cat', 'ls', 'touch', 'id']);
+        host.base = { kind: 'rootfs', path: rootfs };
+        const id = await runToEnd('ls /; touch x && ls; touch /y; id -u');
+        const owner = ownerOf('app_test')?.uid ?? process.getuid!();
+        const names = ['app', 'bin', 'dev', 'proc', 'tmp', 'x', String(owner)];
+        expect(
+          host
+            .output(id)
+            .split('\n')
+            .filter((line) => names.includes(line)),
+        ).toEqual(names);
+        expect(host.output(id)).not.toContain('home');
       });
 
       it('ends with its keeper, not with the agent', async () => {

@@ -7,7 +7,7 @@ import { expect } from 'vitest';
 import type { InstanceStatus } from '../../src/shared/contracts/instances.ts';
 import { listProcesses } from '../../src/shared/processes.ts';
 import type { Clock } from '../../src/agent/clock.ts';
-import type { RuntimeKind } from '../../src/agent/runtimes/port.ts';
+import type { Base, RuntimeKind } from '../../src/agent/runtimes/port.ts';
 import { drivers, findRuntimes } from '../../src/agent/runtimes/registry.ts';
 import type { LogSink } from '../../src/agent/supervisor/context.ts';
 import { createSupervisor, type Supervisor } from '../../src/agent/supervisor/index.ts';
@@ -27,6 +27,7 @@ const noLog = { info: () => undefined, warn: () => undefined, error: () => undef
 export interface TestHost {
   directory: string;
   trees: MemoryTrees;
+  base: Base;
   supervisor: Supervisor;
   status(id: string): InstanceStatus;
   until(id: string, expected: Partial<InstanceStatus>): Promise<InstanceStatus>;
@@ -45,13 +46,19 @@ export async function openHost(options: { kind?: RuntimeKind; clock?: Clock; log
   const logs = options.logs ?? { add: () => undefined, end: () => undefined, remove: () => undefined };
   const open = (): Supervisor =>
     createSupervisor({
-      ...{ directory: instances, address, trees, runtimes, logs, log: noLog },
-      bases: { resolve: () => Promise.resolve({ kind: 'host' }) },
+      directory: instances,
+      address,
+      trees,
+      runtimes,
+      logs,
+      log: noLog,
+      bases: { resolve: () => Promise.resolve(host.base) },
       ...(options.clock ? { clock: options.clock } : {}),
     });
   const host: TestHost = {
     directory,
     trees,
+    base: { kind: 'host' },
     supervisor: open(),
     status: (id) => host.supervisor.statuses().find((one) => one.id === id)!,
     async until(id, expected) {

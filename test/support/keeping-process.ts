@@ -25,7 +25,11 @@ const shipper = createLogShipper({
   failed: (error) => say({ error: String(error) }),
 });
 const supervisor: Supervisor = createSupervisor({
-  ...{ directory: path.join(directory, 'instances'), address, trees: new MemoryTrees(), log, logs: shipper },
+  directory: path.join(directory, 'instances'),
+  address,
+  trees: new MemoryTrees(),
+  log,
+  logs: shipper,
   bases: { resolve: () => Promise.resolve({ kind: 'host' }) },
   runtimes: await findRuntimes(),
 });

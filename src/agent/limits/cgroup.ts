@@ -1,5 +1,5 @@
 /** cgroup v1 (one hierarchy a controller) and v2 (one for all), behind one description of their files. */
-import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { errnoOf } from '../../shared/errors.ts';
 import { watchedUsage } from './watch.ts';
@@ -12,6 +12,7 @@ const period = 100_000;
 
 interface Hierarchy {
   controller: 'memory' | 'cpu' | 'cpuacct' | 'unified';
+  limitsCpu: boolean;
   /** Where it is mounted. */
   mount: string;
 }
@@ -23,22 +24,23 @@ interface Hierarchy {
  */
 export function openLimits(host: string, root = cgroupRoot): Limits {
   const hierarchies = usable(root, host);
-  const has = (name: Hierarchy['controller']): boolean =>
-    hierarchies.some(({ controller }) => controller === name || controller === 'unified');
+  const memory = hierarchies.some(({ controller }) => controller === 'memory' || controller === 'unified');
   const notices: string[] = [];
-  if (!has('memory')) {
+  if (!memory) {
     notices.push(
       'memory limits are enforced by watching processes every 0.5 s: cgroups are not writable for the agent',
     );
   }
-  if (!has('cpu'))
+  if (!hierarchies.some(({ limitsCpu }) => limitsCpu)) {
     notices.push('cpu limits have no effect: the cpu controller of cgroups is not writable for the agent');
+  }
   return {
-    enforcedBy: has('memory') ? 'kernel' : 'watch',
+    enforcedBy: memory ? 'kernel' : 'watch',
     notices,
     open(instance, limits) {
       const groups = hierarchies.map((one) => ({ ...one, directory: path.join(one.mount, 'paas', host, instance) }));
       for (const { controller, directory } of groups) {
+        if (controller === 'unified') delegate(root, host);
         mkdirSync(directory, { recursive: true });
         if (controller === 'memory') setMemoryV1(directory, limits.memoryMb);
         if (controller === 'cpu' && limits.cpu !== null) {
@@ -68,20 +70,16 @@ function group(groups: (Hierarchy & { directory: string })[]): LimitGroup {
       return [...new Set(found)];
     },
     usage(members) {
+      // What the kernel could not give back at once, as Kubernetes counts it ("working set").
+      const workingSet = (directory: string, used: string, inactive: string): number =>
+        (Number(read(directory, used)) - number(read(directory, 'memory.stat'), inactive)) / mib;
       if (unified !== undefined) {
-        const stat = read(unified, 'memory.stat');
-        return {
-          cpuSeconds: number(read(unified, 'cpu.stat'), 'usage_usec') / 1e6,
-          memoryMb: (number(stat, 'anon') + number(stat, 'shmem')) / mib,
-        };
+        const cpuSeconds = number(read(unified, 'cpu.stat'), 'usage_usec') / 1e6;
+        return { cpuSeconds, memoryMb: workingSet(unified, 'memory.current', 'inactive_file') };
       }
-      const watched = memory === undefined || accounting === undefined ? watchedUsage(members()) : null;
-      const stat = memory === undefined ? '' : read(memory, 'memory.stat');
-      return {
-        cpuSeconds: watched?.cpuSeconds ?? Number(read(accounting!, 'cpuacct.usage')) / 1e9,
-        memoryMb:
-          memory === undefined ? watched!.memoryMb : (number(stat, 'total_rss') + number(stat, 'total_shmem')) / mib,
-      };
+      if (memory === undefined || accounting === undefined) return watchedUsage(members());
+      const cpuSeconds = Number(read(accounting, 'cpuacct.usage')) / 1e9;
+      return { cpuSeconds, memoryMb: workingSet(memory, 'memory.usage_in_bytes', 'total_inactive_file') };
     },
     oomKills() {
       if (unified !== undefined) return number(read(unified, 'memory.events'), 'oom_kill');
@@ -96,30 +94,47 @@ function group(groups: (Hierarchy & { directory: string })[]): LimitGroup {
 /** The hierarchies in which this process may make and limit groups. Tried, not guessed from versions. */
 function usable(root: string, host: string): Hierarchy[] {
   if (process.platform !== 'linux') return [];
-  const v1 = (['memory', 'cpu', 'cpuacct'] as const)
-    .map((controller): Hierarchy => ({ controller, mount: path.join(root, controller) }))
-    .filter(({ controller, mount }) => works(mount, host, controller === 'memory' ? ['memory.limit_in_bytes'] : []));
-  if (v1.some(({ controller }) => controller === 'memory')) return v1;
-  if (!existsSync(path.join(root, 'cgroup.controllers'))) return v1;
+  const v1 = (['memory', 'cpu', 'cpuacct'] as const).flatMap((controller): Hierarchy[] => {
+    const mount = path.join(root, controller);
+    const files = filesOfTrial(mount, host);
+    if (files === null || (controller === 'memory' && !files.has('memory.limit_in_bytes'))) return [];
+    return [{ controller, mount, limitsCpu: files.has('cpu.cfs_quota_us') }];
+  });
+  if (v1.some(({ controller }) => controller === 'memory') || !existsSync(path.join(root, 'cgroup.controllers'))) {
+    return v1;
+  }
   try {
-    for (const directory of [root, path.join(root, 'paas'), path.join(root, 'paas', host)]) {
-      mkdirSync(directory, { recursive: true });
-      set(directory, 'cgroup.subtree_control', '+memory +cpu');
-    }
+    delegate(root, host);
   } catch {
     return v1; // not permitted (a normal user, a container): the notices say so
   }
-  return works(root, host, ['memory.max', 'cpu.max']) ? [{ controller: 'unified', mount: root }] : v1;
+  const files = filesOfTrial(root, host);
+  return files?.has('memory.max') ? [{ controller: 'unified', mount: root, limitsCpu: files.has('cpu.max') }] : v1;
 }
 
-function works(mount: string, host: string, files: string[]): boolean {
-  if (!existsSync(path.join(mount, 'cgroup.procs'))) return false;
+/** cgroup v2: passes the controllers on to the groups of instances. Throws where memory cannot be. */
+function delegate(root: string, host: string): void {
+  for (const directory of [root, path.join(root, 'paas'), path.join(root, 'paas', host)]) {
+    mkdirSync(directory, { recursive: true });
+    set(directory, 'cgroup.subtree_control', '+memory');
+    try {
+      set(directory, 'cgroup.subtree_control', '+cpu');
+    } catch {
+      // A kernel or a parent without it: seen by the missing cpu.max.
+    }
+  }
+}
+
+/** Which files a group of a hierarchy gets; null when none can be made. */
+function filesOfTrial(mount: string, host: string): Set<string> | null {
+  if (!existsSync(path.join(mount, 'cgroup.procs'))) return null;
   const trial = path.join(mount, 'paas', host, `trial-${process.pid}`);
   try {
     mkdirSync(trial, { recursive: true });
-    return ['cgroup.procs', ...files].every((name) => existsSync(path.join(trial, name)));
+    const files = new Set(readdirSync(trial));
+    return files.has('cgroup.procs') ? files : null;
   } catch {
-    return false;
+    return null;
   } finally {
     removeGroup(trial);
   }
@@ -138,7 +153,9 @@ function setMemoryV1(directory: string, memoryMb: number): void {
 function setUnified(directory: string, limits: { memoryMb: number; cpu: number | null }): void {
   set(directory, 'memory.max', limits.memoryMb * mib);
   if (existsSync(path.join(directory, 'memory.swap.max'))) set(directory, 'memory.swap.max', 0);
-  set(directory, 'cpu.max', limits.cpu === null ? `max ${period}` : `${Math.round(limits.cpu * period)} ${period}`);
+  if (existsSync(path.join(directory, 'cpu.max'))) {
+    set(directory, 'cpu.max', limits.cpu === null ? `max ${period}` : `${Math.round(limits.cpu * period)} ${period}`);
+  }
 }
 
 function set(directory: string, name: string, value: string | number): void {

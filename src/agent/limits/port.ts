@@ -7,7 +7,7 @@ import type { ProcessEntry } from '../../shared/processes.ts';
 export interface Usage {
   /** Processor time used since the group was made, in seconds. */
   cpuSeconds: number;
-  /** Resident memory that counts against the limit (without page cache), MiB. */
+  /** Memory in use without page cache that could be dropped, MiB. */
   memoryMb: number;
 }
 

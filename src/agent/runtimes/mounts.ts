@@ -19,8 +19,14 @@ const systemDirectories = [
 /** Files in /etc that often are links to places outside it. */
 const linked = ['/etc/resolv.conf', '/etc/localtime', '/etc/ssl/certs', '/etc/ssl/certs/ca-certificates.crt'];
 
-/** bwrap arguments that show the host's system directories. */
-export function hostMounts(nodeExecutable: string = process.execPath): string[] {
+/** What belongs to an installation of node, when that is not among the system directories. */
+const nodePrograms = new Set(['node', 'npm', 'npx', 'corepack', 'pnpm', 'pnpx', 'yarn', 'yarnpkg']);
+
+/**
+ * bwrap arguments that show the host's system directories.
+ * @param hidden directories that must not be seen even where they lie in one of those
+ */
+export function hostMounts(hidden: readonly string[], nodeExecutable = process.execPath): string[] {
   const args: string[] = [];
   const shown: string[] = [];
   for (const directory of systemDirectories) {
@@ -30,13 +36,26 @@ export function hostMounts(nodeExecutable: string = process.execPath): string[] 
     if (kind !== null) shown.push(directory);
   }
   const isShown = (file: string): boolean => shown.some((directory) => file.startsWith(`${directory}/`));
-  // A node below a home directory (nvm, fnm, …): its installation prefix only.
-  const extra = [path.dirname(path.dirname(realOf(nodeExecutable) ?? nodeExecutable))];
-  for (const file of linked) extra.push(realOf(file) ?? file);
-  for (const target of new Set(extra)) {
-    if (!isShown(target) && target !== '/' && kindOf(target) !== null) args.push('--ro-bind', target, target);
+  for (const directory of hidden.map((one) => realOf(one) ?? one)) {
+    if (isShown(directory) && kindOf(directory) !== null) args.push('--tmpfs', directory);
   }
+  for (const target of new Set(linked.map((file) => realOf(file) ?? file))) {
+    if (!isShown(target) && kindOf(target) !== null) args.push('--ro-bind', target, target);
+  }
+  if (!isShown(nodeExecutable)) args.push(...nodeMounts(nodeExecutable));
   for (const directory of ['/var/tmp', '/run']) args.push('--perms', '1777', '--tmpfs', directory);
+  return args;
+}
+
+/** A node below a home directory (nvm, fnm, ~/bin): its own files only, since the directory may be the home itself. */
+function nodeMounts(executable: string): string[] {
+  const bin = path.dirname(executable);
+  const modules = path.join(path.dirname(bin), 'lib', 'node_modules');
+  const args = kindOf(modules) === 'other' ? ['--ro-bind', modules, modules] : [];
+  for (const name of readdirSync(bin).filter((one) => nodePrograms.has(one))) {
+    const file = path.join(bin, name);
+    args.push(...(kindOf(file) === 'link' ? ['--symlink', readlinkSync(file), file] : ['--ro-bind', file, file]));
+  }
   return args;
 }
 

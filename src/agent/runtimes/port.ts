@@ -26,6 +26,8 @@ export interface RuntimeSpec {
   owner: Owner;
   /** Variables of the app; HOME and TMPDIR are set by the driver (`homeOf`). */
   env: Readonly<Record<string, string>>;
+  /** Directories of the platform that the app must not see, wherever they lie. */
+  hidden?: readonly string[];
   /** cgroup directory by controller that the app may see as its own, so that node and the JVM find their limit. */
   cgroups: Readonly<Record<string, string>>;
   /**

@@ -18,8 +18,8 @@ const home = { HOME: '/app', TMPDIR: '/tmp' };
 const isolation = ['--unshare-user', '--unshare-pid', '--unshare-ipc', '--unshare-uts', '--unshare-cgroup-try'];
 
 /** Mounts that do not depend on the app. */
-function system(base: Base): string[] {
-  const root = base.kind === 'host' ? hostMounts() : rootfsMounts(base.path);
+function system(base: Base, hidden: readonly string[] = []): string[] {
+  const root = base.kind === 'host' ? hostMounts(hidden) : rootfsMounts(base.path);
   return [...root, '--proc', '/proc', '--dev', '/dev', '--perms', '1777', '--tmpfs', '/tmp'];
 }
 
@@ -44,7 +44,7 @@ function accountMounts(spec: RuntimeSpec): string[] {
 
 function inside(spec: RuntimeSpec, script: string, args: readonly string[]): RuntimeCommand {
   const argv = bwrap(spec.owner, [
-    ...system(spec.base),
+    ...system(spec.base, spec.hidden),
     ...accountMounts(spec),
     ...Object.entries(spec.binds ?? {}).flatMap(([place, directory]) => ['--bind', directory, place]),
     ...Object.entries(spec.cgroups).flatMap(([mount, directory]) => ['--ro-bind', directory, mount]),

@@ -88,7 +88,8 @@ cd "$HOME" || exit 125
 if [ "$1" = exec ]; then exec /bin/sh -c "$2"; fi
 paas_stop=
 trap 'paas_stop=1' TERM
-/bin/sh -c "$2"
+exec 4>&2 2>/dev/null # this shell's own remarks ("Terminated") are not the app's
+/bin/sh -c "$2" 2>&4 4>&-
 set -- $? /proc/[0-9]*
 while [ "$paas_stop" ] && [ $# -gt 3 ]; do
   sleep 0.05

@@ -1,0 +1,87 @@
+import { once } from 'node:events';
+import http from 'node:http';
+import net from 'node:net';
+import { afterEach, describe, expect, it } from 'vitest';
+import { choosePort, isPortFree } from '../../../src/agent/ports.ts';
+import { explainPort, probe } from '../../../src/agent/probe.ts';
+
+const servers: net.Server[] = [];
+afterEach(() => {
+  for (const server of servers.splice(0)) server.close();
+});
+async function listen(server: net.Server, host: string): Promise<number> {
+  servers.push(server.listen(0, host));
+  await once(server, 'listening');
+  return (server.address() as net.AddressInfo).port;
+}
+const never = new AbortController().signal;
+const me = [process.pid];
+
+describe('probe', () => {
+  it.each([
+    [200, { ok: true }],
+    [302, { ok: true }],
+    [404, { ok: false, reason: 'GET /up answers 404' }],
+    [503, { ok: false, reason: 'GET /up answers 503' }],
+  ])('http takes status %i for %o', async (status, expected) => {
+    let seen: http.IncomingMessage | undefined;
+    const server = http.createServer((request, response) => {
+      seen = request;
+      response.writeHead(status).end();
+    });
+    const port = await listen(server, '127.0.0.1');
+    expect(await probe({ type: 'http', path: '/up' }, '127.0.0.1', port, never)).toEqual(expected);
+    expect(seen).toMatchObject({ url: '/up', headers: { host: 'localhost' } });
+  });
+
+  it('port asks for a connection, and says when there is none', async () => {
+    const port = await listen(net.createServer(), '127.0.0.1');
+    expect(await probe({ type: 'port' }, '127.0.0.1', port, never)).toEqual({ ok: true });
+    servers.pop()!.close();
+    const reason = `nothing listens on PORT (${port})`;
+    expect(await probe({ type: 'port' }, '127.0.0.1', port, never)).toEqual({ ok: false, reason });
+  });
+
+  it('gives up at once when it is no longer wanted', async () => {
+    const port = await listen(net.createServer(), '127.0.0.1');
+    const gone = new AbortController();
+    const result = probe({ type: 'http', path: '/' }, '127.0.0.1', port, gone.signal);
+    gone.abort();
+    expect(await result).toMatchObject({ ok: false });
+  });
+});
+
+describe.runIf(process.platform === 'linux')('whose port', () => {
+  it('is well when the instance listens on the address, or on all', async () => {
+    const port = await listen(net.createServer(), '0.0.0.0');
+    expect(explainPort(me, '127.0.0.2', port)).toBeNull();
+    expect(explainPort(me, '127.0.0.2', await listen(net.createServer(), '127.0.0.2'))).toBeNull();
+  });
+
+  it('tells where the instance listens instead', async () => {
+    const port = await listen(net.createServer(), '127.0.0.1');
+    const reason = `listens on 127.0.0.1:${port} only; bind 0.0.0.0`;
+    expect(explainPort(me, '127.0.0.2', port)).toEqual({ ok: false, reason });
+    const wrong = explainPort(me, '127.0.0.2', 1);
+    expect(wrong).toMatchObject({ ok: false });
+    expect(wrong?.ok === false && wrong.reason).toMatch(/^listens on port .*\d, but PORT is 1$/);
+  });
+
+  it('tells when the port is another process’s', async () => {
+    const port = await listen(net.createServer(), '127.0.0.1');
+    const reason = `port ${port} is taken by another process`;
+    expect(explainPort([process.ppid], '127.0.0.1', port)).toMatchObject({ ok: false, reason, foreign: true });
+  });
+});
+
+describe('ports', () => {
+  it('are free on every address and given once', async () => {
+    const port = await listen(net.createServer(), '127.0.0.1');
+    expect(await isPortFree(port)).toBe(false);
+    const chosen = await choosePort({ from: 20_000, to: 20_100 }, new Set());
+    expect(await choosePort({ from: chosen, to: chosen }, new Set())).toBe(chosen);
+    await expect(choosePort({ from: chosen, to: chosen }, new Set([chosen]))).rejects.toMatchObject({
+      code: 'no_capacity',
+    });
+  });
+});
