@@ -19,11 +19,11 @@ interface Changed {
 /** Changes config and waits for the rollout that follows. Values are never printed. */
 export async function changeConfig(
   context: Context & { app: AppScope },
-  change: { set?: Record<string, string>; unset?: string[] },
+  wish: { set?: Record<string, string>; unset?: string[] },
   flags: WaitFlags & { 'no-restart': boolean },
 ): Promise<number> {
   const { app, ui } = context;
-  const body = { ...change, restart: !flags['no-restart'] };
+  const body = { ...wish, restart: !flags['no-restart'] };
   const answer = await change<Changed>(context, 'PATCH', '/config', body);
   const { changed, deployment, version } = answer;
   const names = changed.join(', ');
