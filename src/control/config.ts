@@ -12,8 +12,8 @@ export const serverConfig = z.strictObject({
   dataDir: z.string(),
   databaseUrl: z.optional(z.nullable(z.string())),
   listen: z.object({ host: z.string(), port: z.int().check(z.minimum(0), z.maximum(65535)) }),
-  /** Files of a certificate; needed to listen beyond loopback. */
-  tls: z.optional(z.object({ cert: z.string(), key: z.string() })),
+  /** Files of a certificate (`ca`: of its authority, for agents, when that is not a public one); needed to listen beyond loopback. */
+  tls: z.optional(z.object({ cert: z.string(), key: z.string(), ca: z.optional(z.string()) })),
   publicUrl: z.optional(z.nullable(z.string())),
   domain: z.optional(z.string()),
   router: z.object({ driver: z.string(), address: z.string(), port: z.int() }),

@@ -1,5 +1,5 @@
 /** paas-server: the composition root of the control plane. */
-import { chmodSync, mkdirSync, readFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
@@ -111,7 +111,7 @@ export async function startServer(config: ServerConfig, logger: Logger): Promise
   let url = settings.publicUrl ?? '';
   const control: Control = {
     settings,
-    serverId: facts.server,
+    serverId: serverIdentity(dataDir),
     startedAt: Date.now(),
     url: () => url,
     store,
@@ -174,21 +174,20 @@ export async function startServer(config: ServerConfig, logger: Logger): Promise
   };
 }
 
-/** Identities kept with the data: of the platform (marks its hosts at clouds) and of this server (holds leases). */
-async function identify(store: Store): Promise<{ platform: string; server: string; fresh: boolean }> {
-  const read = (key: string) => store.db.selectFrom('meta').select('value').where('key', '=', key).executeTakeFirst();
-  const present = await read('platform-id');
-  const server = await read('server-id');
-  const values = { platform: present?.value ?? newId('plt'), server: server?.value ?? newId('srv') };
-  await store.db
-    .insertInto('meta')
-    .values([
-      { key: 'platform-id', value: values.platform },
-      { key: 'server-id', value: values.server },
-    ])
-    .onConflict((conflict) => conflict.doNothing())
-    .execute();
-  return { ...values, fresh: present === undefined };
+/** The platform's identity (marks its hosts at clouds) is kept in the database that its servers share. */
+async function identify(store: Store): Promise<{ platform: string; fresh: boolean }> {
+  const present = await store.db.selectFrom('meta').select('value').where('key', '=', 'platform-id').executeTakeFirst();
+  if (present) return { platform: present.value, fresh: false };
+  const platform = newId('plt');
+  await store.db.insertInto('meta').values({ key: 'platform-id', value: platform }).execute();
+  return { platform, fresh: true };
+}
+
+/** This server's own identity, which holds leases, is kept in its data directory. */
+function serverIdentity(dataDir: string): string {
+  const file = join(dataDir, 'server-id');
+  if (!existsSync(file)) writeDurably(file, newId('srv'));
+  return readFileSync(file, 'utf8');
 }
 
 /** The cloud of the configuration and the one cluster on it. */

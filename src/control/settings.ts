@@ -6,7 +6,7 @@ export interface Settings {
   databaseUrl: string | null;
   listen: { host: string; port: number };
   /** Files of certificate and key, or null for plain HTTP (loopback only). */
-  tls: { cert: string; key: string } | null;
+  tls: { cert: string; key: string; ca?: string | undefined } | null;
   /** How agents and the CLI reach this server; null: derived from `listen` once the port is known. */
   publicUrl: string | null;
   /** Domain of the apps' addresses. */

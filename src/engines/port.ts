@@ -31,6 +31,8 @@ export interface ObservedInstance extends Batch {
   ordinal: number;
   /** Whether it is on its way out (drained or stopped by a smaller count). */
   leaving: boolean;
+  /** Whether another one is to take its place. */
+  replacing: boolean;
   state: InstanceState;
   ready: boolean;
   wasHealthy: boolean;

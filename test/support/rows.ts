@@ -18,7 +18,15 @@ export const appRow = (id: string, change: Partial<AppRow> = {}): AppRow => ({
 export const instanceRow = (id: string, change: Partial<InstanceRow> = {}): InstanceRow => ({
   ...{ id, app_id: 'app_1', release: 1, epoch: 0, process_type: 'web', kind: 'web', ordinal: 1, host_id: 'a' },
   ...{ desired: 'run', drain_version: null, drain_at: null, memory_mb: 512, cpu: null, command: null },
-  ...{ restart_token: '', state: 'healthy', ready: 1, was_healthy: 1, address: '127.0.0.1', port: 20_001 },
+  ...{
+    restart_token: '',
+    replacing: 0,
+    state: 'healthy',
+    ready: 1,
+    was_healthy: 1,
+    address: '127.0.0.1',
+    port: 20_001,
+  },
   ...{ started_at: null, restarts: 0, message: null, exit: null, created_at: 1000, ended_at: null },
   ...change,
 });

@@ -4,9 +4,9 @@ import * as api from '../../shared/contracts/api.ts';
 import { PaasError } from '../../shared/errors.ts';
 import type { HostFacts } from '../../shared/contracts/agent.ts';
 import type { Control } from '../context.ts';
+import { loseHosts } from '../reconcile/lost.ts';
 import { removeWhenEmpty } from '../reconcile/hosts.ts';
 import { wantHost } from '../reconcile/want-host.ts';
-import { leave, raiseGenerations } from '../store/instances.ts';
 import type { HostRow } from '../store/schema.ts';
 import { endpoint, type Call, type Endpoint } from './define.ts';
 
@@ -49,6 +49,8 @@ export const hostEndpoints: Endpoint[] = [
     handle: async (call) => {
       const host = await hostOf(call);
       await drain(call, host);
+      // Nothing can be waited for on a host that does not answer.
+      if (!call.control.hub.connected(host.id)) await loseHosts(call.control, [{ host, why: 'it is removed' }]);
       await call.control.store.db
         .updateTable('hosts')
         .set({ draining: removeWhenEmpty })
@@ -83,7 +85,7 @@ async function createHosts(call: Call<z.infer<typeof api.hostsCreate>>): Promise
   return { hosts: (await hostRows(control)).filter((host) => names.includes(host.name)) };
 }
 
-/** No new instances, and the present ones leave as soon as others stand in for them. */
+/** No new instances, and the present ones are replaced: each leaves when another one stands in for it elsewhere. */
 async function drain(call: Call<unknown>, host: HostRow): Promise<void> {
   const { control } = call;
   const apps = await control.store.transaction(async (trx) => {
@@ -92,21 +94,15 @@ async function drain(call: Call<unknown>, host: HostRow): Promise<void> {
       .set({ draining: Math.max(1, host.draining) })
       .where('id', '=', host.id)
       .execute();
-    const rows = await trx
-      .selectFrom('instances')
-      .selectAll()
+    return trx
+      .updateTable('instances')
+      .set({ replacing: 1 })
       .where('host_id', '=', host.id)
       .where('ended_at', 'is', null)
       .where('desired', '=', 'run')
+      .where('command', 'is', null)
+      .returning('app_id')
       .execute();
-    if (rows.length > 0) {
-      await leave(
-        trx,
-        rows.map((row) => row.id),
-      );
-      await raiseGenerations(trx, [host.id]);
-    }
-    return [...new Set(rows.map((row) => row.app_id))];
   });
   await control.events.record({
     kind: 'host.drain',
@@ -114,8 +110,7 @@ async function drain(call: Call<unknown>, host: HostRow): Promise<void> {
     target: host.name,
     message: `${host.name} is drained`,
   });
-  for (const app of apps) control.wake.app(app);
-  control.wake.routes();
+  for (const app of new Set(apps.map(({ app_id }) => app_id))) control.wake.app(app);
 }
 
 async function hostRows(control: Control): Promise<api.HostRow[]> {

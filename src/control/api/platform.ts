@@ -121,8 +121,7 @@ async function warnings(
   const notices = new Map<string, string[]>();
   for (const host of hosts) {
     if (host.state === 'unreachable') lines.push(`${host.name} does not answer`);
-    if (host.state === 'error' || (host.state === 'creating' && host.message))
-      lines.push(`${host.name}: ${host.message ?? 'cannot be created'}`);
+    if (host.state === 'creating' && host.message) lines.push(`${host.name}: ${host.message}`);
     if (!host.facts) continue;
     const facts = JSON.parse(host.facts) as { notices: string[]; disk: { totalMb: number; freeMb: number } };
     for (const notice of facts.notices) notices.set(notice, [...(notices.get(notice) ?? []), host.name]);

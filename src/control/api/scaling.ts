@@ -72,9 +72,8 @@ async function rollInPlace(
     .where('app_id', '=', app.id)
     .where('version', '=', app.release)
     .executeTakeFirstOrThrow();
-  // `scale` with a rollout is a restart with another size: to the machine both are the same movement.
   const row = await insertDeployment(trx, app.id, {
-    kind: 'restart',
+    kind,
     actor: call.principal.name,
     state: 'rolling',
     release: app.release,
@@ -93,7 +92,7 @@ async function rollInPlace(
     processes: JSON.parse(release.processes) as ReleaseProcesses,
   });
   const stored = await trx.selectFrom('deployments').selectAll().where('id', '=', row.id).executeTakeFirstOrThrow();
-  return { ...(await presentDeployment(control, stored, trx)), kind };
+  return presentDeployment(control, stored, trx);
 }
 
 export async function restart(call: Call<z.infer<typeof api.restartRequest>>): Promise<unknown> {
@@ -109,7 +108,7 @@ export async function restart(call: Call<z.infer<typeof api.restartRequest>>): P
   return answer;
 }
 
-/** One instance, or those of one process type: replaced beside the old ones by letting these leave. */
+/** One instance, or those of one process type: each is replaced by another one, which comes first. */
 async function restartSome(call: Call<unknown>, app: AppRow, which: string): Promise<unknown> {
   const { control } = call;
   const rows = await control.store.db
@@ -125,35 +124,18 @@ async function restartSome(call: Call<unknown>, app: AppRow, which: string): Pro
     throw new PaasError('not_found', `${app.name} has no running ${which}.`, {
       hint: `See \`paas ps -a ${app.name}\`.`,
     });
-  const token = String(Date.now());
+  const ids = chosen.map((row) => row.id);
   const answer = await call.commit(async (trx) => {
-    await trx
-      .updateTable('instances')
-      .set({ restart_token: token, state: 'starting', ready: 0, was_healthy: 0 })
-      .where(
-        'id',
-        'in',
-        chosen.map((row) => row.id),
-      )
-      .execute();
-    for (const host of new Set(chosen.flatMap((row) => (row.host_id === null ? [] : [row.host_id])))) {
-      await trx
-        .updateTable('hosts')
-        .set((eb) => ({ generation: eb('generation', '+', 1) }))
-        .where('id', '=', host)
-        .execute();
-    }
+    await trx.updateTable('instances').set({ replacing: 1 }).where('id', 'in', ids).execute();
     const row = await insertDeployment(trx, app.id, {
-      kind: 'scale',
+      kind: 'restart',
       actor: call.principal.name,
       state: 'rolling',
       ...(app.release === null ? {} : { release: app.release }),
     });
-    return { deployment: { ...(await presentDeployment(control, row, trx)), kind: 'restart' as const } };
+    return { deployment: await presentDeployment(control, row, trx) };
   });
   await audit(call, 'app.restart', app, `restarted ${which}`, { deployment: answer.deployment.id });
-  control.wake.routes();
-  for (const row of chosen) if (row.host_id !== null) control.assign(row.host_id);
   control.wake.app(app.id);
   return answer;
 }

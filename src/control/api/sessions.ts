@@ -102,6 +102,7 @@ async function run(call: Call<Request>, app: AppRow): Promise<unknown> {
       cpu: null,
       command,
       restart_token: '',
+      replacing: 0,
       state: 'pending',
       ready: 0,
       was_healthy: 0,

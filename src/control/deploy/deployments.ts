@@ -12,10 +12,6 @@ export type DeploymentKind = Deployment['kind'];
 
 export const unfinished = ['queued', 'building', 'releasing', 'rolling'] as const;
 
-/** Kinds that move the app to another batch; the others only wait until the app is as wanted. */
-export const rollsOut = (kind: string): boolean =>
-  kind === 'push' || kind === 'config' || kind === 'rollback' || kind === 'restart';
-
 export interface NewDeployment {
   kind: DeploymentKind;
   actor: string;

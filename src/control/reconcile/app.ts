@@ -7,11 +7,11 @@
  * Every step is recorded before the next begins and may be repeated: a server that is killed anywhere goes on from
  * what is recorded.
  */
-import type { Workload } from '../../engines/port.ts';
+import type { ObservedInstance, Workload } from '../../engines/port.ts';
 import { asPaasError } from '../../shared/errors.ts';
 import type { Control } from '../context.ts';
 import { formationOf } from '../deploy/apps.ts';
-import { activate, finish, rollsOut, unfinished } from '../deploy/deployments.ts';
+import { activate, finish, unfinished } from '../deploy/deployments.ts';
 import { keptRunning } from '../deploy/diff.ts';
 import type { ReleaseProcesses } from '../deploy/types.ts';
 import type { AppRow, DeploymentRow } from '../store/schema.ts';
@@ -56,7 +56,7 @@ export class AppReconciler {
     await judgeConvergence(
       this.#control,
       appId,
-      open.filter((deployment) => !rollsOut(deployment.kind)),
+      open.filter((deployment) => deployment.state === 'rolling' && deployment.rollout_id === null),
     );
   }
 
@@ -100,15 +100,26 @@ export class AppReconciler {
       .executeTakeFirstOrThrow();
     const processes = JSON.parse(release.processes) as ReleaseProcesses;
     const formation = formationOf(app);
+    const observation = await this.#control.engine.observe(appId);
     const workloads: Workload[] = [];
     for (const [processType, { kind }] of Object.entries(processes)) {
       const wanted = formation[processType];
       if (!wanted || !keptRunning(kind)) continue;
-      const { instances: count, memoryMb, cpu } = wanted;
+      const { memoryMb, cpu } = wanted;
+      const count = wanted.instances + surge(wanted.instances, observation.instances, processType);
       workloads.push({ release: app.release, epoch: app.epoch, processType, kind, count, memoryMb, cpu });
     }
     await this.#control.engine.apply(appId, workloads);
   }
+}
+
+/** One more than wanted while an instance waits to be replaced and nothing stands in for it yet. */
+function surge(wanted: number, instances: readonly ObservedInstance[], processType: string): number {
+  const staying = instances.filter((i) => i.processType === processType && !i.leaving);
+  if (!staying.some((i) => i.replacing)) return 0;
+  const fresh = staying.filter((i) => !i.replacing);
+  const standsIn = staying.length > wanted && fresh.every((i) => i.state === 'healthy' && i.ready);
+  return standsIn ? 0 : 1;
 }
 
 /** Ends a deployment with an error that people can act on; the release in force goes on. */

@@ -1,6 +1,9 @@
 import { PaasError } from '../../shared/errors.ts';
 import type { Control } from '../context.ts';
 
+/** So many refused creations in a row are reported instead of waited for. */
+const attemptsUntilStuck = 3;
+
 /**
  * Why an app's waiting instances will not be placed: no host has room, none is coming, none may be created, and nothing
  * is about to leave. Null while waiting is worthwhile.
@@ -26,10 +29,17 @@ export async function capacityProblem(control: Control, appId: string): Promise<
       },
     );
   }
-  const hosts = await db.selectFrom('hosts').select(['state', 'roles', 'message']).execute();
+  const hosts = await db.selectFrom('hosts').select(['name', 'state', 'roles', 'message', 'attempts']).execute();
   const compute = hosts.filter((host) => (JSON.parse(host.roles) as string[]).includes('compute'));
   const alive = compute.filter((host) => host.state !== 'lost' && host.state !== 'deleting');
-  if (alive.length < maxHosts || alive.some((host) => host.state === 'creating' || host.state === 'error')) return null;
+  const coming = alive.filter((host) => host.state === 'creating');
+  const stuck = coming.filter((host) => host.message !== null && host.attempts >= attemptsUntilStuck);
+  if (stuck[0] && stuck.length === coming.length) {
+    return new PaasError('cloud_failed', `${stuck[0].name} cannot be created: ${stuck[0].message ?? ''}`, {
+      hint: 'It is tried again and again. See `paas clouds test NAME` and `paas hosts`.',
+    });
+  }
+  if (alive.length < maxHosts || coming.length > 0) return null;
   if (compute.length > alive.length) return null;
   const leaving = await db
     .selectFrom('instances')

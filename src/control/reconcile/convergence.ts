@@ -34,7 +34,8 @@ export async function judgeConvergence(
   });
   // During a rollout old and new stand side by side; outside of it, nothing may be left that is on its way out.
   const quiet =
-    app.active_deployment !== null || (instances.length === staying.length && (!stopped || staying.length === 0));
+    app.active_deployment !== null ||
+    (instances.length === staying.length && !staying.some((i) => i.replacing) && (!stopped || staying.length === 0));
   const failing = staying.find((instance) => !instance.wasHealthy && failureOf(instance) !== null);
   for (const deployment of waiting) {
     if (reached && quiet) await end(control, deployment);

@@ -4,18 +4,20 @@
  *   (intent recorded) creating ─► ready ◄─► unreachable
  *                        │  └ boot time-out ─► deleting        │ the cloud says gone or stopped, or the grace is over
  *                        ▼                                     ▼
- *                     error (tried again)                     lost ─► deleting ─► (row removed)
+ *                  (another intent)                          lost ─► deleting ─► (row removed)
  *
  * An intent with a unique token is durable before the cloud is asked; after a crash or an ambiguous answer the token is
  * looked up first, so nothing leaks and nothing is created twice.
  */
 import { createHash } from 'node:crypto';
-import { hostsNeeded } from '../../engines/agents/placement.ts';
+import { readFileSync } from 'node:fs';
+import { hostsNeeded, withoutRoom } from '../../engines/agents/placement.ts';
 import type { CloudDriver, CloudHost } from '../../clouds/port.ts';
 import type { AgentUserData } from '../../shared/contracts/agent.ts';
 import { PaasError } from '../../shared/errors.ts';
 import { newSecret } from '../../shared/ids.ts';
 import type { Control } from '../context.ts';
+import { SqlInstances } from '../store/instances.ts';
 import type { HostRow } from '../store/schema.ts';
 import { loseHosts } from './lost.ts';
 import { wantHost } from './want-host.ts';
@@ -52,7 +54,7 @@ export class HostReconciler {
   async #advance(host: HostRow): Promise<void> {
     if (!this.#due(host)) return;
     const driver = await this.#control.clouds.driver(host.cloud);
-    if (host.state === 'creating' || host.state === 'error') return this.#create(host, driver);
+    if (host.state === 'creating') return this.#create(host, driver);
     if (host.state === 'lost' || host.state === 'deleting') return this.#remove(host, driver);
     if (host.draining === removeWhenEmpty && (await this.#empty(host))) {
       await this.#set(host, { state: 'deleting' });
@@ -130,7 +132,7 @@ export class HostReconciler {
   }
 
   #userData(host: HostRow, token: string): AgentUserData {
-    const { router } = this.#control.settings;
+    const { router, tls } = this.#control.settings;
     const roles = rolesOf(host) as AgentUserData['roles'];
     return {
       controlUrl: this.#control.url(),
@@ -139,6 +141,7 @@ export class HostReconciler {
       token,
       roles,
       ...(roles.includes('router') ? { router } : {}),
+      ...(tls?.ca === undefined ? {} : { ca: readFileSync(tls.ca, 'utf8') }),
     };
   }
 
@@ -195,19 +198,11 @@ export class HostReconciler {
       await wantHost(this.#control, { roles: ['router'], cpu: 1, memoryMb: 1024, actor: 'platform' });
     }
     const compute = alive.filter((host) => rolesOf(host).includes('compute'));
-    const coming = compute.filter((host) => host.state === 'creating' || host.state === 'error').length;
-    const waiting = await store.db
-      .selectFrom('instances')
-      .select('memory_mb')
-      .where('ended_at', 'is', null)
-      .where('host_id', 'is', null)
-      .execute();
+    const coming = compute.filter((host) => host.state === 'creating').length;
+    const { hosts: open, instances } = await new SqlInstances(store, { changed: () => undefined }).snapshot();
     const builds = await store.db.selectFrom('builds').select('id').where('state', '=', 'queued').execute();
     const { hostMemoryMb, hostCpu, maxHosts } = settings.cluster;
-    let need = hostsNeeded(
-      waiting.map((row) => row.memory_mb),
-      hostMemoryMb,
-    );
+    let need = hostsNeeded(withoutRoom(open, instances), hostMemoryMb);
     // The first host also decides what can be built (deploy/source.ts), so a push may wait for one.
     const pushes = await store.db.selectFrom('deployments').select('id').where('state', '=', 'building').execute();
     if (builds.length + pushes.length > 0 && !compute.some((host) => host.state === 'ready')) need = Math.max(need, 1);

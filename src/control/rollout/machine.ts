@@ -52,86 +52,106 @@ export function decide(input: RolloutInput): RolloutDecision {
 }
 
 function goOn(input: RolloutInput): RolloutDecision {
+  const paused = input.state === 'paused';
+  const recreate = input.strategy === 'recreate';
+  const types = processTypes(input).map((processType) => survey(input, processType, input.to));
+  const behind = types.filter(({ processType, serving }) => serving.length < (input.newTargets[processType] ?? 0));
   const wanted: Wanted[] = [];
-  const waits: string[] = [];
-  const types = processTypes(input).map((processType) => survey(input, processType));
-  for (const { processType, target, healthy } of types) {
-    if (healthy < target) waits.push(`${processType}: ${healthy} of ${target} healthy`);
-  }
-  const complete = waits.length === 0;
-  for (const { processType, target, healthy, fresh, others, oldRemains } of types) {
-    const paused = input.state === 'paused';
-    const recreate = input.strategy === 'recreate';
+  for (const { processType, staying, up, serving, others, othersRemain } of types) {
+    const target = input.newTargets[processType] ?? 0;
     // The first release has nothing to be gentle with.
     const inFlight = input.from === null ? target : input.maxInFlight;
-    const limit = paused ? fresh : recreate ? (oldRemains ? 0 : target) : healthy + inFlight;
-    wanted.push({ ...input.to, processType, count: Math.min(target, Math.max(limit, healthy)) });
+    const limit = paused ? 0 : recreate ? (othersRemain ? 0 : target) : serving.length + inFlight;
+    // What was started is kept: it is only out of the routers' sight, or on its way back.
+    wanted.push({ ...input.to, processType, count: Math.min(target, Math.max(limit, staying.length)) });
     const capacity = input.oldTargets[processType] ?? 0;
     // A process type that the new release no longer has serves until the rest of the release is up.
-    const gone = input.newTargets[processType] === undefined && !complete && !recreate;
+    const gone = input.newTargets[processType] === undefined && behind.length > 0;
+    const needed = gone ? capacity : Math.min(capacity, target);
     const keep = paused
-      ? others.length
-      : gone
-        ? capacity
-        : recreate
-          ? 0
-          : Math.max(0, Math.min(capacity, target) - healthy);
+      ? { least: 0, most: Infinity }
+      : recreate
+        ? { least: 0, most: 0 }
+        : { least: needed - up.length, most: needed - serving.length };
     wanted.push(...keepOld(input, processType, others, keep));
   }
-  if (input.state === 'paused') return { wanted, state: 'paused', waitsFor: 'paused: `paas rollout continue` goes on' };
-  if (!complete) return { wanted, state: 'running', waitsFor: waits.join(', ') };
-  return { wanted, state: 'succeeded', waitsFor: '' };
-}
-
-/** Where one process type stands. */
-function survey(input: RolloutInput, processType: string) {
-  const all = input.instances.filter((i) => i.processType === processType);
-  const fresh = all.filter((i) => sameBatch(i, input.to) && !i.leaving);
-  return {
-    processType,
-    target: input.newTargets[processType] ?? 0,
-    fresh: fresh.length,
-    healthy: fresh.filter((i) => i.state === 'healthy' && i.ready && input.routed(i)).length,
-    others: all.filter((i) => !sameBatch(i, input.to) && !i.leaving),
-    oldRemains: all.some((i) => !sameBatch(i, input.to)),
-  };
+  if (paused) return { wanted, state: 'paused', waitsFor: 'paused: `paas rollout continue` goes on' };
+  if (behind.length === 0) return { wanted, state: 'succeeded', waitsFor: '' };
+  const waits = behind.map(
+    ({ processType, serving }) => `${processType}: ${serving.length} of ${input.newTargets[processType] ?? 0} healthy`,
+  );
+  return { wanted, state: 'running', waitsFor: waits.join(', ') };
 }
 
 function goBack(input: RolloutInput, state: 'cancelling' | 'failing'): RolloutDecision {
-  const wanted: Wanted[] = [];
-  const waits: string[] = [];
-  let complete = true;
-  for (const processType of processTypes(input)) {
-    const target = input.from ? (input.oldTargets[processType] ?? 0) : 0;
-    const isOld = (i: ObservedInstance) => input.from !== null && sameBatch(i, input.from);
-    const old = input.instances.filter((i) => i.processType === processType && isOld(i) && !i.leaving);
-    const fresh = input.instances.filter((i) => i.processType === processType && !isOld(i) && !i.leaving);
-    const healthy = old.filter((i) => i.state === 'healthy' && i.ready && input.routed(i)).length;
-    if (input.from) wanted.push({ ...input.from, processType, count: target });
-    // What serves goes on serving until the old instances are back; what failed is of no use to anyone.
-    const useful = fresh.filter((i) => i.state === 'healthy' && i.ready && state === 'cancelling');
-    const keep = Math.max(0, Math.min(useful.length, target - healthy));
-    wanted.push(...spread(useful, processType, keep));
-    if (healthy < target) {
-      complete = false;
-      waits.push(`${processType}: ${healthy} of ${target} of the old release healthy`);
-    }
-  }
-  if (!complete) return { wanted, state, waitsFor: `going back: ${waits.join(', ')}` };
+  const { wanted, waitsFor } = settle(input);
+  if (waitsFor !== '') return { wanted, state, waitsFor: `going back: ${waitsFor}` };
   return { wanted, state: state === 'failing' ? 'failed' : 'cancelled', waitsFor: '' };
 }
 
-/** Old capacity: the batch in force first; healthy instances of a superseded rollout count too. */
+/**
+ * What shall run so that `from` alone is there in full, however it came to be otherwise (a rollout that goes back, one
+ * that was superseded): others serve until as many of `from` are healthy. `waitsFor` is empty when that is reached.
+ */
+export function settle(
+  input: Pick<RolloutInput, 'strategy' | 'from' | 'oldTargets' | 'instances' | 'routed'>,
+): Pick<RolloutDecision, 'wanted' | 'waitsFor'> {
+  const { from } = input;
+  const recreate = input.strategy === 'recreate';
+  const present = input.instances.map((i) => i.processType);
+  const wanted: Wanted[] = [];
+  const waits: string[] = [];
+  for (const processType of new Set([...Object.keys(input.oldTargets), ...present])) {
+    const target = from ? (input.oldTargets[processType] ?? 0) : 0;
+    const { staying, serving, others, othersRemain } = survey(input, processType, from);
+    if (from) {
+      const count = recreate && othersRemain ? Math.min(target, staying.length) : target;
+      wanted.push({ ...from, processType, count });
+    }
+    const useful = recreate ? [] : others.filter(isUp);
+    wanted.push(...spread(useful, processType, Math.max(0, target - serving.length)));
+    // What cannot become healthy is not waited for: the agents go on trying.
+    const hopeless = staying.filter((i) => failureOf(i) !== null).length;
+    if (serving.length < target - hopeless)
+      waits.push(`${processType}: ${serving.length} of ${target} of the old release healthy`);
+  }
+  return { wanted, waitsFor: waits.join(', ') };
+}
+
+const isUp = (i: ObservedInstance): boolean => i.state === 'healthy' && i.ready;
+
+/** Where one process type stands, seen from one batch. */
+function survey(input: Pick<RolloutInput, 'instances' | 'routed'>, processType: string, batch: Batch | null) {
+  const all = input.instances.filter((i) => i.processType === processType);
+  const ours = (i: ObservedInstance) => batch !== null && sameBatch(i, batch);
+  const staying = all.filter((i) => ours(i) && !i.leaving);
+  const up = staying.filter(isUp);
+  return {
+    processType,
+    staying,
+    up,
+    serving: up.filter((i) => input.routed(i)),
+    others: all.filter((i) => !ours(i) && !i.leaving),
+    othersRemain: all.some((i) => !ours(i)),
+  };
+}
+
+/**
+ * Old capacity: the batch in force first; healthy instances of a superseded rollout count too. What is there stays
+ * within these bounds: at least what is needed beside new instances that are up, at most what is needed beside those
+ * that serve. In between nothing moves, so that routers out of sight make nothing start or leave.
+ */
 function keepOld(
   input: RolloutInput,
   processType: string,
   others: readonly ObservedInstance[],
-  keep: number,
+  bounds: { least: number; most: number },
 ): Wanted[] {
   const { from } = input;
-  if (!from) return spread(others, processType, keep);
-  const superseded = others.filter((i) => !sameBatch(i, from) && i.state === 'healthy' && i.ready);
-  const inForce = others.filter((i) => sameBatch(i, from)).length;
+  const inForce = from ? others.filter((i) => sameBatch(i, from)).length : 0;
+  const superseded = others.filter((i) => isUp(i) && !(from && sameBatch(i, from)));
+  const keep = Math.max(0, Math.min(bounds.most, Math.max(bounds.least, inForce + superseded.length)));
+  if (!from) return spread(superseded, processType, keep);
   const keepSuperseded = Math.max(0, Math.min(superseded.length, keep - inForce));
   return [{ ...from, processType, count: keep - keepSuperseded }, ...spread(superseded, processType, keepSuperseded)];
 }
@@ -153,10 +173,10 @@ function processTypes(input: RolloutInput): string[] {
   return [...new Set([...Object.keys(input.newTargets), ...Object.keys(input.oldTargets), ...present])];
 }
 
-/** The first new instance that cannot become healthy, with the reason for people. */
+/** The first new instance that cannot become healthy or does not stay so, with the reason for people. */
 function firstFailure(input: RolloutInput): { instance: ObservedInstance; reason: string } | null {
   for (const instance of input.instances) {
-    if (!sameBatch(instance, input.to) || instance.leaving || instance.wasHealthy) continue;
+    if (!sameBatch(instance, input.to) || instance.leaving) continue;
     if ((input.newTargets[instance.processType] ?? 0) === 0) continue;
     const reason = failureOf(instance);
     if (reason !== null) return { instance, reason };
@@ -164,7 +184,7 @@ function firstFailure(input: RolloutInput): { instance: ObservedInstance; reason
   return null;
 }
 
-/** Why an instance that was never healthy will not become so; null while it still may. */
+/** Why an instance will not become healthy; null while it still may. */
 export function failureOf(instance: ObservedInstance): string | null {
   const { exit } = instance;
   if (!exit || instance.state === 'healthy') return null;

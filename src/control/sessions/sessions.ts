@@ -42,11 +42,7 @@ export class Sessions {
   }
 
   /** Prepares a session; it starts when the client attaches. Returns its id, which only the same key may use. */
-  prepare(
-    hostId: string,
-    keyId: string,
-    open: Omit<SessionOpen, 'type' | 'session'>,
-  ): string {
+  prepare(hostId: string, keyId: string, open: Omit<SessionOpen, 'type' | 'session'>): string {
     const id = `ses_${newSecret(18)}`;
     const timer = setTimeout(() => this.#end(id), attachWithinMs);
     this.#sessions.set(id, {

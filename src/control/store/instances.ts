@@ -63,7 +63,7 @@ export async function snapshotOf(db: Db | Trx): Promise<Snapshot> {
   const instances = await db
     .selectFrom('instances')
     .select(['id', 'app_id', 'release', 'epoch', 'process_type', 'ordinal', 'host_id', 'memory_mb'])
-    .select(['desired', 'state', 'kind', 'command'])
+    .select(['desired', 'state', 'kind', 'command', 'replacing'])
     .where('ended_at', 'is', null)
     .execute();
   return {
@@ -127,6 +127,7 @@ export async function insertInstance(
       cpu: workload.cpu,
       command: once.command,
       restart_token: '',
+      replacing: 0,
       state: 'pending',
       ready: 0,
       was_healthy: 0,
@@ -193,6 +194,7 @@ export function observed(row: InstanceRow, hostName: string | null): ObservedIns
     processType: row.process_type,
     ordinal: row.ordinal,
     leaving: row.desired !== 'run',
+    replacing: row.replacing === 1,
     state: row.state as ObservedInstance['state'],
     ready: row.ready === 1,
     wasHealthy: row.was_healthy === 1,

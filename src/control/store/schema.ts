@@ -147,6 +147,8 @@ export interface Schema {
     /** One-offs and cron runs: the command instead of the release's; json argv or null. */
     command: string | null;
     restart_token: string;
+    /** 1: another one takes its place, and then it leaves (`paas restart web.2`). */
+    replacing: number;
     /** As the agent reported last. */
     state: string;
     ready: number;

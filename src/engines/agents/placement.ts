@@ -27,6 +27,8 @@ export interface PlacedInstance {
   /** Neither drained nor stopped. */
   staying: boolean;
   healthy: boolean;
+  /** To be replaced: the first to leave, and its ordinal is free for the one that takes its place. */
+  replacing?: boolean;
 }
 
 export interface PlacementInput {
@@ -60,13 +62,14 @@ export function place(input: PlacementInput): Placement {
     for (const surplus of pickSurplus(present, workload.count, perHost)) result.leave.push(surplus.id);
     const leaving = new Set(result.leave);
     const kept = present.filter((i) => !leaving.has(i.id));
-    for (const waiting of kept.filter((i) => i.hostId === null)) {
+    const inOrder = kept.filter((i) => i.hostId === null).sort((a, b) => a.ordinal - b.ordinal);
+    for (const waiting of inOrder) {
       const hostId = chooseHost(room, perHost, waiting.memoryMb);
       if (hostId === null) continue;
       result.assign.push({ id: waiting.id, hostId });
       take(room, perHost, hostId, waiting.memoryMb);
     }
-    const ordinals = new Set(kept.map((i) => i.ordinal));
+    const ordinals = new Set(kept.filter((i) => i.replacing !== true).map((i) => i.ordinal));
     for (let missing = workload.count - kept.length, ordinal = 1; missing > 0; ordinal++) {
       if (ordinals.has(ordinal)) continue;
       const hostId = chooseHost(room, perHost, workload.memoryMb);
@@ -112,6 +115,19 @@ export function freeRoom(hosts: readonly PlacementHost[], instances: readonly Pl
   return room;
 }
 
+/** Memory (MiB) of the waiting instances that find no room on the hosts there are. */
+export function withoutRoom(hosts: readonly PlacementHost[], instances: readonly PlacedInstance[]): number[] {
+  const room = [...freeRoom(hosts, instances).values()];
+  const rest: number[] = [];
+  for (const { hostId, memoryMb } of [...instances].sort((a, b) => b.memoryMb - a.memoryMb)) {
+    if (hostId !== null) continue;
+    const index = room.findIndex((free) => free >= memoryMb);
+    if (index < 0) rest.push(memoryMb);
+    else room[index] = room[index]! - memoryMb;
+  }
+  return rest;
+}
+
 /** How many new hosts of `hostMemoryMb` the waiting instances need, packing them first-fit by decreasing size. */
 export function hostsNeeded(waitingMb: readonly number[], hostMemoryMb: number): number {
   const bins: number[] = [];
@@ -129,11 +145,23 @@ function pickSurplus(
   count: number,
   perHost: ReadonlyMap<string, number>,
 ): PlacedInstance[] {
-  const load = (i: PlacedInstance) => (i.hostId === null ? Number.MAX_SAFE_INTEGER : (perHost.get(i.hostId) ?? 0));
-  const order = [...present].sort(
-    (a, b) => Number(a.healthy) - Number(b.healthy) || load(b) - load(a) || b.ordinal - a.ordinal,
-  );
-  return order.slice(0, Math.max(0, present.length - count));
+  const load = new Map(perHost);
+  const loadOf = (i: PlacedInstance) => (i.hostId === null ? Number.MAX_SAFE_INTEGER : (load.get(i.hostId) ?? 0));
+  const rest = [...present];
+  const surplus: PlacedInstance[] = [];
+  while (rest.length > count) {
+    rest.sort(
+      (a, b) =>
+        Number(b.replacing ?? false) - Number(a.replacing ?? false) ||
+        Number(a.healthy) - Number(b.healthy) ||
+        loadOf(b) - loadOf(a) ||
+        b.ordinal - a.ordinal,
+    );
+    const next = rest.shift()!;
+    if (next.hostId !== null) load.set(next.hostId, loadOf(next) - 1);
+    surplus.push(next);
+  }
+  return surplus;
 }
 
 function countByHost(instances: readonly PlacedInstance[]): Map<string, number> {

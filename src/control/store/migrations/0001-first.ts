@@ -167,6 +167,7 @@ export async function up(db: Kysely<unknown>, dialect: Dialect): Promise<void> {
     cpu: 'real?',
     command: 'text?',
     restart_token: 'text',
+    replacing: 'int',
     state: 'text',
     ready: 'int',
     was_healthy: 'int',
