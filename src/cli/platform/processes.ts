@@ -24,8 +24,18 @@ export function runningServer(files: PlatformFiles): RunningServer | null {
   if (!existsSync(files.server)) return null;
   const process = lockHolder(join(files.server, 'server.lock'));
   if (!process) return null;
-  const endpoint = readJsonFile(join(files.server, 'endpoint.json'), endpointFile);
+  const endpoint = readEndpoint(join(files.server, 'endpoint.json'));
   return { process, endpoint: endpoint?.pid === process.pid ? endpoint : null };
+}
+
+/** A damaged one was left by a power cut: the control plane writes its own as soon as it answers. */
+function readEndpoint(path: string): z.infer<typeof endpointFile> | undefined {
+  try {
+    return readJsonFile(path, endpointFile);
+  } catch (error) {
+    if (error instanceof PaasError && error.code === 'corrupt') return undefined;
+    throw error;
+  }
 }
 
 /** The embedded cloud of this machine, if it runs. */
