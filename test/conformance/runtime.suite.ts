@@ -12,6 +12,7 @@ import { ownerOf } from '../../src/agent/runtimes/users.ts';
 import type { Runtime, RuntimeCommand } from '../../src/agent/runtimes/port.ts';
 import { commandLines, openHost, processesNaming, specOf, type TestHost } from '../support/instances.ts';
 import { requireOrSkip } from '../support/skip.ts';
+import { eventually } from '../support/eventually.ts';
 
 async function outputOf(command: RuntimeCommand): Promise<{ code: number | null; stdout: string; stderr: string }> {
   const child = spawnCommand(command, { stdio: ['ignore', 'pipe', 'pipe'] });
@@ -61,7 +62,7 @@ export function runtimeSuite(driver: Runtime): void {
     /** Runs a command line to its end. */
     const runToEnd = async (command: string, change: Partial<InstanceSpec> = {}): Promise<string> => {
       const id = start({ command, restart: 'never', ...change });
-      await expect.poll(() => host.status(id).exit, { timeout: 15_000, interval: 20 }).not.toBeNull();
+      await eventually(() => host.status(id).exit).not.toBeNull();
       return id;
     };
 
@@ -94,7 +95,7 @@ export function runtimeSuite(driver: Runtime): void {
     it('shows no secret in any command line', async () => {
       const secret = `s3cret-${Math.random()}`;
       const id = start({ command: 'echo ready; exec sleep 600', env: { KEY: secret } });
-      await expect.poll(() => host.status(id).state === 'healthy' && host.output(id)).toBe('ready\n');
+      await eventually(() => host.status(id).state === 'healthy' && host.output(id)).toBe('ready\n');
       expect(commandLines().filter((line) => line.includes(secret))).toEqual([]);
     });
 
@@ -124,7 +125,7 @@ export function runtimeSuite(driver: Runtime): void {
         'start.sh': 'sh worker.sh & sh worker.sh & wait; echo over',
       });
       const id = start({ tree, command: 'sh start.sh; echo not reached' });
-      await expect.poll(() => host.status(id).state === 'healthy' && host.output(id)).toBe('ready\nready\n');
+      await eventually(() => host.status(id).state === 'healthy' && host.output(id)).toBe('ready\nready\n');
       host.supervisor.apply([]);
       const { exit } = await host.until(id, { state: 'stopped' });
       expect(exit?.reason).toBe('stopped');
@@ -133,7 +134,7 @@ export function runtimeSuite(driver: Runtime): void {
 
     it('kills what ignores SIGTERM after the grace period', async () => {
       const id = start({ command: 'trap "" TERM; echo ready; while :; do sleep 0.1; done', graceMs: 300 });
-      await expect.poll(() => host.status(id).state === 'healthy' && host.output(id)).toBe('ready\n');
+      await eventually(() => host.status(id).state === 'healthy' && host.output(id)).toBe('ready\n');
       host.supervisor.apply([]);
       const { exit } = await host.until(id, { state: 'stopped' });
       expect(exit).toMatchObject({ reason: 'killed', message: 'did not end within 0.3 s of SIGTERM' });
@@ -180,7 +181,7 @@ export function runtimeSuite(driver: Runtime): void {
 
     it('enters a running instance', async () => {
       const id = start({ command: 'echo mine > note; echo ready; exec sleep 600', env: { KEY: 'value' } });
-      await expect.poll(() => host.status(id).state === 'healthy' && host.output(id)).toBe('ready\n');
+      await eventually(() => host.status(id).state === 'healthy' && host.output(id)).toBe('ready\n');
       const command = await host.supervisor.exec(id, ['sh', '-c', 'cat note; echo "$KEY"; id -u; exit 5']);
       const owner = ownerOf('app_test')?.uid ?? process.getuid!();
       expect(await outputOf(command)).toEqual({ code: 5, stdout: `mine\nvalue\n${owner}\n`, stderr: '' });
@@ -241,7 +242,7 @@ export function runtimeSuite(driver: Runtime): void {
 
       it('ends with its keeper, not with the agent', async () => {
         const id = start({ command: 'echo ready; exec sleep 600', restart: 'never' });
-        await expect.poll(() => host.status(id).state === 'healthy' && host.output(id)).toBe('ready\n');
+        await eventually(() => host.status(id).state === 'healthy' && host.output(id)).toBe('ready\n');
         const keeper = Number.parseInt(
           readFileSync(path.join(host.directory, 'instances', id, 'run', 'keeper'), 'utf8'),
           10,

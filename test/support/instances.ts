@@ -12,6 +12,7 @@ import { drivers, findRuntimes } from '../../src/agent/runtimes/registry.ts';
 import type { LogSink } from '../../src/agent/supervisor/context.ts';
 import { createSupervisor, type Supervisor } from '../../src/agent/supervisor/index.ts';
 import { address, MemoryTrees, specOf } from './instances-data.ts';
+import { eventually } from './eventually.ts';
 
 export { MemoryTrees, specOf };
 
@@ -62,7 +63,7 @@ export async function openHost(options: { kind?: RuntimeKind; clock?: Clock; log
     supervisor: open(),
     status: (id) => host.supervisor.statuses().find((one) => one.id === id)!,
     async until(id, expected) {
-      await expect.poll(() => host.status(id), { timeout: 15_000, interval: 20 }).toMatchObject(expected);
+      await eventually(() => host.status(id)).toMatchObject(expected);
       return host.status(id);
     },
     output: (id, stream = 'stdout') => readFileSync(path.join(instances, id, 'logs', `${stream}.log`), 'utf8'),
@@ -75,7 +76,7 @@ export async function openHost(options: { kind?: RuntimeKind; clock?: Clock; log
       host.supervisor.apply([]);
       const left = (): string[] =>
         host.supervisor.statuses().flatMap(({ id, state }) => (['stopped', 'crashed'].includes(state) ? [] : id));
-      await expect.poll(left, { timeout: 15_000 }).toEqual([]);
+      await eventually(left).toEqual([]);
       await host.supervisor.close();
       rmSync(directory, { recursive: true, force: true, maxRetries: 3 });
       expect(processesNaming(directory)).toEqual([]);

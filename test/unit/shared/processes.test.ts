@@ -2,6 +2,7 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { afterEach, describe, expect, it } from 'vitest';
 import { isAlive, listDescendants, processIdentity, signalTree } from '../../../src/shared/processes.ts';
+import { eventually } from '../../support/eventually.ts';
 
 const started: ChildProcess[] = [];
 afterEach(() => {
@@ -33,7 +34,7 @@ describe.runIf(process.platform === 'linux')('processes', () => {
   it('counts a zombie as dead', async () => {
     const child = await shell('(exec true) & echo $!; exec sleep 60');
     const descendants = (): number => listDescendants(processIdentity(child.pid)!).length;
-    await expect.poll(descendants).toBe(1);
+    await eventually(descendants).toBe(1);
   });
 
   it('kills children, other sessions and orphans, and spares the caller', async () => {
@@ -43,7 +44,7 @@ describe.runIf(process.platform === 'linux')('processes', () => {
     expect(tree).toHaveLength(4);
     expect(tree.map((one) => one.pid)).not.toContain(process.pid);
     signalTree(identity, 'SIGKILL');
-    await expect.poll(() => tree.filter(isAlive)).toEqual([]);
+    await eventually(() => tree.filter(isAlive)).toEqual([]);
   });
 
   it('finds what is left after the first process ended', async () => {

@@ -8,6 +8,7 @@ import { cgroupRoot, openLimits } from '../../../../src/agent/limits/cgroup.ts';
 import { exactMemoryMb, watchedUsage } from '../../../../src/agent/limits/watch.ts';
 import { readProcess } from '../../../../src/shared/processes.ts';
 import { requireOrSkip } from '../../../support/skip.ts';
+import { eventually } from '../../../support/eventually.ts';
 
 describe.runIf(process.platform === 'linux')('limits', () => {
   let root: string;
@@ -51,12 +52,10 @@ describe.runIf(process.platform === 'linux')('limits', () => {
     const exited = once(child, 'exit');
     child.kill('SIGKILL');
     await exited;
-    await expect
-      .poll(() => {
-        group.remove();
-        return group.join.filter((file) => existsSync(file));
-      })
-      .toEqual([]);
+    await eventually(() => {
+      group.remove();
+      return group.join.filter((file) => existsSync(file));
+    }).toEqual([]);
     expect(existsSync(path.join(cgroupRoot, 'memory', 'paas', host))).toBe(false);
   });
 

@@ -1,9 +1,12 @@
 import { appendFileSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { LogBlock, LogPosition } from '../../../../src/shared/contracts/agent.ts';
 import { createLogShipper, type LogShipper, type LogShipperOptions } from '../../../../src/agent/logs/shipper.ts';
+import { eventually } from '../../../support/eventually.ts';
+
+vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
 /** A control plane that stores blocks, and refuses what does not fit to what it has. */
 class Store {
@@ -71,9 +74,9 @@ describe('log shipper', () => {
   it('sends lines as they come, with their labels', async () => {
     open().resume([]);
     writeFileSync(file, 'one\ntwo\nthr');
-    await expect.poll(stored).toBe('one\ntwo\n');
+    await eventually(stored).toBe('one\ntwo\n');
     appendFileSync(file, 'ee\n');
-    await expect.poll(stored).toBe('one\ntwo\nthree\n');
+    await eventually(stored).toBe('one\ntwo\nthree\n');
     expect(store.blocks[0]).toMatchObject({
       type: 'logs',
       instance: 'ins_1',
@@ -87,13 +90,13 @@ describe('log shipper', () => {
   it('sends the unfinished end of an ended source and says when all is stored', async () => {
     writeFileSync(file, 'one\nend');
     open().resume([]);
-    await expect.poll(stored).toBe('one\n');
+    await eventually(stored).toBe('one\n');
     shipper.end('ins_1');
-    await expect.poll(stored).toBe('one\nend');
+    await eventually(stored).toBe('one\nend');
     expect(store.blocks.at(-1)?.partial).toBe(true);
     expect(delivered).toEqual([]);
     shipper.acked(store.positions());
-    await expect.poll(() => delivered).toEqual(['ins_1']);
+    await eventually(() => delivered).toEqual(['ins_1']);
   });
 
   it('neither loses nor doubles anything over broken links and new agents', async () => {
@@ -101,7 +104,7 @@ describe('log shipper', () => {
     open({ windowBytes: 64 * 1024 }).resume([]);
     for (let i = 0; i < lines.length; i += 1000) {
       appendFileSync(file, lines.slice(i, i + 1000).join(''));
-      await expect.poll(() => stored().length).toBeGreaterThan(i / 40);
+      await eventually(() => stored().length).toBeGreaterThan(i / 40);
       const kind = (i / 1000) % 4;
       if (kind === 0) shipper.acked(store.positions());
       if (kind === 1) {
@@ -113,12 +116,10 @@ describe('log shipper', () => {
         open({ windowBytes: 64 * 1024 }).resume(store.positions());
       }
     }
-    await expect
-      .poll(() => {
-        shipper.acked(store.positions());
-        return stored().length;
-      })
-      .toBe(statSync(file).size);
+    await eventually(() => {
+      shipper.acked(store.positions());
+      return stored().length;
+    }).toBe(statSync(file).size);
     expect(stored()).toBe(lines.join(''));
   });
 
@@ -126,10 +127,10 @@ describe('log shipper', () => {
     writeFileSync(file, 'x'.repeat(99) + '\n');
     appendFileSync(file, ('y'.repeat(99) + '\n').repeat(20_000));
     open({ windowBytes: 512 * 1024 }).resume([]);
-    await expect.poll(() => stored().length).toBeGreaterThanOrEqual(512 * 1024);
+    await eventually(() => stored().length).toBeGreaterThanOrEqual(512 * 1024);
     expect(stored().length).toBeLessThanOrEqual(768 * 1024);
     shipper.acked(store.positions());
-    await expect.poll(() => stored().length).toBeGreaterThan(768 * 1024);
+    await eventually(() => stored().length).toBeGreaterThan(768 * 1024);
   });
 
   it('offers a refused block again', async () => {
@@ -137,7 +138,7 @@ describe('log shipper', () => {
     writeFileSync(file, 'one\n');
     open().resume([]);
     store.accepting = true;
-    await expect.poll(stored).toBe('one\n');
+    await eventually(stored).toBe('one\n');
   });
 
   it('drops the oldest of what cannot be delivered, and counts it', async () => {
@@ -146,10 +147,10 @@ describe('log shipper', () => {
     for (let i = 0; i < 4; i++) {
       appendFileSync(file, line.repeat(10_000));
     }
-    await expect.poll(() => statSync(file).blocks * 512).toBeLessThan(2 << 20);
+    await eventually(() => statSync(file).blocks * 512).toBeLessThan(2 << 20);
     shipper.close();
     open({ spoolBytes: 1 << 20 }).resume([]);
-    await expect.poll(() => store.offsets.get('ins_1 stdout')).toBe(4_000_000);
+    await eventually(() => store.offsets.get('ins_1 stdout')).toBe(4_000_000);
     expect(stored()).toBe(line.repeat(stored().length / 100));
     expect(store.lost.bytes).toBe(4_000_000 - stored().length);
     expect(store.lost.lines).toBe(store.lost.bytes / 100);
@@ -160,12 +161,12 @@ describe('log shipper', () => {
     const size = 20 << 20;
     writeFileSync(file, ('a'.repeat(1023) + '\n').repeat(size / 1024));
     open({ windowBytes: 32 << 20 }).resume([]);
-    await expect.poll(() => store.offsets.get('ins_1 stdout')).toBe(size);
+    await eventually(() => store.offsets.get('ins_1 stdout')).toBe(size);
     shipper.acked(store.positions());
-    await expect.poll(() => statSync(file).blocks * 512).toBeLessThan(1 << 20);
+    await eventually(() => statSync(file).blocks * 512).toBeLessThan(1 << 20);
     expect(statSync(file).size).toBe(size);
     appendFileSync(file, 'more\n');
-    await expect.poll(() => stored().endsWith('a\nmore\n')).toBe(true);
+    await eventually(() => stored().endsWith('a\nmore\n')).toBe(true);
   });
 
   it('does not use an offset twice when the end of a file was lost', async () => {
@@ -173,7 +174,7 @@ describe('log shipper', () => {
     open().resume([{ instance: 'ins_1', stream: 'stdout', offset: 100 }]);
     store.offsets.set('ins_1 stdout', 100);
     appendFileSync(file, 'next\n');
-    await expect.poll(stored).toBe('next\n');
+    await eventually(stored).toBe('next\n');
   });
 
   it('serves others while one floods', async () => {
@@ -181,7 +182,7 @@ describe('log shipper', () => {
     open({ windowBytes: 2 << 20 }).resume([]);
     const other = path.join(directory, 'stderr.log');
     writeFileSync(other, 'quiet\n');
-    await expect.poll(() => store.text.get('ins_1 stderr')).toBe('quiet\n');
+    await eventually(() => store.text.get('ins_1 stderr')).toBe('quiet\n');
     expect(stored().length).toBeLessThan(6_000_000);
   });
 });

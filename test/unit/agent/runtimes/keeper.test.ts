@@ -1,11 +1,14 @@
 import { mkdirSync, readFileSync, rmSync, statSync, symlinkSync } from 'node:fs';
 import path from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { bootId, listDescendants, signalTree } from '../../../../src/shared/processes.ts';
 import { environmentText } from '../../../../src/agent/runtimes/environment.ts';
 import { copierPids, exitOf, isDrained, logFile, readRun, startKept } from '../../../../src/agent/runtimes/keeper.ts';
 import { freeAll, freePrefix } from '../../../../src/agent/runtimes/spool.ts';
 import { openTemporary } from '../../../support/instances.ts';
+import { eventually } from '../../../support/eventually.ts';
+
+vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
 describe('exit status of a shell', () => {
   it('is a code, or a signal above 128', () => {
@@ -38,7 +41,7 @@ describe.runIf(process.platform === 'linux')('keeper', () => {
     if (keeper) {
       const tree = (): unknown[] => listDescendants(keeper);
       signalTree(keeper, 'SIGKILL');
-      await expect.poll(tree).toEqual([]);
+      await eventually(tree).toEqual([]);
     }
     rmSync(path.dirname(directory), { recursive: true });
   });
@@ -53,9 +56,9 @@ describe.runIf(process.platform === 'linux')('keeper', () => {
 
   it('begins a new start on a line of its own', async () => {
     await start('printf one');
-    await expect.poll(() => exit() !== null && isDrained(readRun(directory, bootId()))).toBe(true);
+    await eventually(() => exit() !== null && isDrained(readRun(directory, bootId()))).toBe(true);
     await start('echo two');
-    await expect.poll(() => readFileSync(logFile(directory, 'stdout'), 'utf8')).toBe('one\ntwo\n');
+    await eventually(() => readFileSync(logFile(directory, 'stdout'), 'utf8')).toBe('one\ntwo\n');
   });
 
   it('keeps the app going when the disk is full', async () => {
@@ -63,7 +66,7 @@ describe.runIf(process.platform === 'linux')('keeper', () => {
     await start(
       'i=0; while [ $i -lt 20000 ]; do i=$((i+1)); echo "a line that has no place to go, number $i"; done; exit 8',
     );
-    await expect.poll(exit, { timeout: 15_000 }).toMatchObject({ code: 8 });
+    await eventually(exit).toMatchObject({ code: 8 });
   });
 
   it('says in the log where output was lost, once there is space again', async () => {
@@ -72,14 +75,14 @@ describe.runIf(process.platform === 'linux')('keeper', () => {
       'echo first; while [ ! -e go ]; do sleep 0.02; done; echo last'.replace('go', path.join(directory, 'go')),
     );
     const log = (): string => readFileSync(logFile(directory, 'stdout'), 'utf8');
-    await expect.poll(log).toBe('first\n');
+    await eventually(log).toBe('first\n');
     const { keeper } = readRun(directory, bootId());
     const [copier] = copierPids(directory);
     const cat = listDescendants(keeper!).find((entry) => entry.ppid === copier);
     process.kill(cat!.pid, 'SIGKILL');
-    await expect.poll(log).toContain('[paas] output was lost here');
+    await eventually(log).toContain('[paas] output was lost here');
     mkdirSync(path.join(directory, 'go'));
-    await expect.poll(log).toMatch(/lost here.*\nlast\n$/);
+    await eventually(log).toMatch(/lost here.*\nlast\n$/);
   });
 
   it('gives space back below a writer, by a hole or by holding the writer', async () => {
@@ -87,7 +90,7 @@ describe.runIf(process.platform === 'linux')('keeper', () => {
       `head -c 3000000 /dev/zero | tr '\\0' x; while [ ! -e ${directory}/go ]; do sleep 0.02; done; echo end`,
     );
     const file = logFile(directory, 'stdout');
-    await expect.poll(() => statSync(file).size).toBe(3_000_000);
+    await eventually(() => statSync(file).size).toBe(3_000_000);
     expect(await freePrefix(file, 2_000_000 - (2_000_000 % 4096))).toBe(true);
     expect(statSync(file).blocks * 512).toBeLessThan(1_100_000);
     expect(
@@ -96,9 +99,9 @@ describe.runIf(process.platform === 'linux')('keeper', () => {
         .every((byte) => byte === 120),
     ).toBe(true);
     expect(freeAll(file, 2_999_999)).toBe(false);
-    await expect.poll(() => freeAll(file, 3_000_000)).toBe(true);
+    await eventually(() => freeAll(file, 3_000_000)).toBe(true);
     expect(statSync(file)).toMatchObject({ size: 3_000_000, blocks: 0 });
     mkdirSync(path.join(directory, 'go'));
-    await expect.poll(() => readFileSync(file).subarray(3_000_000).toString()).toBe('end\n');
+    await eventually(() => readFileSync(file).subarray(3_000_000).toString()).toBe('end\n');
   });
 });

@@ -2,11 +2,14 @@ import { fork, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { afterAll, afterEach, expect, it } from 'vitest';
+import { afterAll, afterEach, expect, it, vi } from 'vitest';
 import type { LogBlock, LogPosition } from '../../../../src/shared/contracts/agent.ts';
 import type { InstanceSpec, InstanceStatus } from '../../../../src/shared/contracts/instances.ts';
 import { bundle, removeBundles } from '../../../support/bundle.ts';
 import { openTemporary, processesNaming, specOf } from '../../../support/instances.ts';
+import { eventually } from '../../../support/eventually.ts';
+
+vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
 /** What the control plane would see and store, over several agents. */
 class Platform {
@@ -28,7 +31,7 @@ class Platform {
     // What a dead agent's link still held does not count any more.
     agent.on('message', (message: Record<string, never>) => agent === this.agent && this.#take(message));
     this.agent = agent;
-    await expect.poll(() => this.recovered, { timeout: 10_000 }).not.toBeNull();
+    await eventually(() => this.recovered).not.toBeNull();
     agent.send({ resume: this.#positions() });
   }
 
@@ -75,7 +78,7 @@ afterEach(async () => {
   if (platform.agent) await platform.kill();
   await platform.start([]);
   const running = (): string[] => processesNaming(platform!.directory).filter((line) => line.includes('keeper.sh'));
-  await expect.poll(running, { timeout: 15_000 }).toEqual([]);
+  await eventually(running).toEqual([]);
   await platform.kill();
   rmSync(platform.directory, { recursive: true, force: true, maxRetries: 5 });
   platform = null;
@@ -90,17 +93,17 @@ it.runIf(process.platform === 'linux')(
       command: 'i=0; while [ $i -lt 1000 ]; do i=$((i+1)); echo "line $i"; sleep 0.001; done; sleep 600',
     });
     await platform.start([spec]);
-    await expect.poll(() => platform!.state(spec.id)?.state, { timeout: 10_000 }).toBe('healthy');
+    await eventually(() => platform!.state(spec.id)?.state).toBe('healthy');
     const { startedAt } = platform.state(spec.id)!;
     for (let round = 0; round < 4; round++) {
       const before = platform.output(spec.id).length;
-      await expect.poll(() => platform!.output(spec.id).length, { timeout: 10_000 }).toBeGreaterThan(before);
+      await eventually(() => platform!.output(spec.id).length).toBeGreaterThan(before);
       await platform.kill();
       await platform.start([spec]);
       expect(platform.recovered).toMatchObject([{ id: spec.id, state: 'healthy', startedAt, restarts: 0 }]);
     }
     const all = Array.from({ length: 1000 }, (_, i) => `line ${i + 1}\n`).join('');
-    await expect.poll(() => platform!.output(spec.id), { timeout: 20_000 }).toBe(all);
+    await eventually(() => platform!.output(spec.id)).toBe(all);
     expect(platform.state(spec.id)).toMatchObject({ startedAt, restarts: 0 });
     expect(platform.errors).toEqual([]);
   },
@@ -115,7 +118,7 @@ it.runIf(process.platform === 'linux')(
     const spec = specOf({ command: `seq -f "line %.0f of a flood that an app writes in one go" ${lines}; sleep 600` });
     await platform.start([spec]);
     const ended = `line ${lines} of a flood that an app writes in one go\n`;
-    await expect.poll(() => platform!.output(spec.id).endsWith(ended), { timeout: 30_000, interval: 200 }).toBe(true);
+    await eventually(() => platform!.output(spec.id).endsWith(ended)).toBe(true);
     expect(platform.output(spec.id).split('\n')).toHaveLength(lines + 1);
     expect(platform.rss / 2 ** 20).toBeLessThan(120);
   },

@@ -7,6 +7,9 @@ import { afterEach, describe, expect, it, vi } from 'vitest';
 import { systemClock, type Clock } from '../../../../src/agent/clock.ts';
 import type { InstanceSpec } from '../../../../src/shared/contracts/instances.ts';
 import { openHost, processesNaming, specOf, type TestHost } from '../../../support/instances.ts';
+import { eventually } from '../../../support/eventually.ts';
+
+vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
 const node = process.execPath;
 const server = (listen: string): string =>
@@ -50,7 +53,7 @@ describe.runIf(process.platform === 'linux')('supervisor', () => {
     const directory = path.join(host.directory, 'instances', spec.id);
     expect(existsSync(path.join(directory, 'logs'))).toBe(true);
     host.supervisor.logsDone(spec.id);
-    await expect.poll(() => existsSync(directory)).toBe(false);
+    await eventually(() => existsSync(directory)).toBe(false);
     expect(host.supervisor.statuses()).toEqual([]);
   });
 
@@ -91,7 +94,7 @@ describe.runIf(process.platform === 'linux')('supervisor', () => {
     const spec = specOf({ command: 'echo once; exit 3' });
     host.supervisor.apply([spec]);
     const status = await host.until(spec.id, { state: 'crashed', restarts: 4 });
-    await expect.poll(() => waits).toEqual([5]);
+    await eventually(() => waits).toEqual([5]);
     expect(status.message).toContain('exited with code 3 (4 in a row, next start ');
     expect(host.output(spec.id)).toBe('once\n'.repeat(4));
     // A new spec is a new chance.
@@ -111,7 +114,7 @@ describe.runIf(process.platform === 'linux')('supervisor', () => {
     const host = await open();
     const spec = web({ tree: host.trees.add({ 'server.js': source }) });
     host.supervisor.apply([{ ...spec, health: { ...spec.health, timeoutMs: 1200 } }]);
-    await expect.poll(() => host.status(spec.id).exit?.reason, { timeout: 15_000 }).toBe('startup-timeout');
+    await eventually(() => host.status(spec.id).exit?.reason).toBe('startup-timeout');
     expect(host.status(spec.id).exit?.message).toMatch(message);
   });
 
@@ -125,7 +128,7 @@ describe.runIf(process.platform === 'linux')('supervisor', () => {
     const sick = path.join(host.directory, 'instances', spec.id, 'app', 'sick');
     writeFileSync(sick, '');
     await host.until(spec.id, { state: 'unhealthy', ready: false });
-    await expect.poll(() => host.status(spec.id).exit?.reason, { timeout: 10_000 }).toBe('liveness');
+    await eventually(() => host.status(spec.id).exit?.reason).toBe('liveness');
     expect(seen).toContain('unhealthy false');
     expect(host.status(spec.id).exit?.message).toBe('3 probes failed: GET / answers 500');
   });
@@ -179,7 +182,7 @@ describe.runIf(process.platform === 'linux')('supervisor', () => {
     await host.until(spec.id, { state: 'healthy' });
     await host.supervisor.close();
     writeFileSync(path.join(host.directory, 'instances', spec.id, 'app', 'go'), '');
-    await expect.poll(() => processesNaming(path.join(spec.id, 'run'))).toEqual([]);
+    await eventually(() => processesNaming(path.join(spec.id, 'run'))).toEqual([]);
     await host.reopen();
     expect((await host.until(spec.id, { state: 'crashed' })).exit).toMatchObject({ code: 6, reason: 'exited' });
   });
@@ -240,7 +243,7 @@ describe.runIf(process.platform === 'linux')('supervisor', () => {
     host.supervisor.apply([]);
     await host.until(spec.id, { ready: false });
     host.supervisor.apply([spec]);
-    await expect.poll(() => host.output(spec.id)).toBe('ready\nready\n');
+    await eventually(() => host.output(spec.id)).toBe('ready\nready\n');
     await host.until(spec.id, { state: 'healthy' });
   });
 
