@@ -174,7 +174,7 @@ export class LogStream {
 
   /** Gives the space before an offset back. */
   async #release(to: number): Promise<void> {
-    if (!this.#free || this.#busy) return;
+    if (this.#busy) return;
     this.#busy = true;
     const start = to - (to % 4096);
     try {
@@ -182,6 +182,7 @@ export class LogStream {
       this.#start = to;
       this.#settle();
       writeState(`${this.#file}.state`, { start: to, dropped: this.#dropped });
+      if (!this.#free) return;
       if (!(await freePrefix(this.#file, start)) && to === this.#size) freeAll(this.#file, this.#size);
     } finally {
       this.#busy = false;

@@ -93,6 +93,13 @@ export function readRun(directory: string, startedBoot: string): KeptRun {
   return { keeper: identity('keeper'), app: identity('app'), exit };
 }
 
+/** What a keeper said that could not even start the app; '' when nothing. */
+export function keeperComplaint(directory: string): string {
+  return readOptional(path.join(directory, 'run', 'keeper.log'))
+    .slice(0, 2000)
+    .trim();
+}
+
 /** Whether all output of the last start is in the log files. */
 export function isDrained(run: KeptRun): boolean {
   return run.keeper === null || !isAlive(run.keeper);
@@ -130,27 +137,24 @@ function endLine(log: string): void {
 }
 
 function firstLine(file: string): string | null {
-  let text: string;
-  try {
-    text = readFileSync(file, 'latin1');
-  } catch (error) {
-    if (errnoOf(error) === 'ENOENT') return null;
-    throw error;
-  }
+  const text = readOptional(file);
   const end = text.indexOf('\n');
   return end < 0 ? null : text.slice(0, end).trim();
+}
+
+function readOptional(file: string): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return '';
+    throw error;
+  }
 }
 
 /** Writes the keeper's script, which never changes within a version of the agent; its path. */
 export function installScript(directory: string): string {
   const file = path.join(directory, 'keeper.sh');
-  let present: string | null = null;
-  try {
-    present = readFileSync(file, 'utf8');
-  } catch (error) {
-    if (errnoOf(error) !== 'ENOENT') throw error;
-  }
-  if (present !== keeperScript) {
+  if (readOptional(file) !== keeperScript) {
     // Renamed into place: a shell reads its script while it runs, so the old file must stay as it is.
     writeFileSync(`${file}.new`, keeperScript, { mode: 0o600 });
     renameSync(`${file}.new`, file);

@@ -28,6 +28,7 @@ export function exitOf(end: RunEnd, cause: Cause, spec: InstanceSpec, oomKilled:
     return { ...status, at, reason: cause.kind, message: cause.message };
   }
   if (cause.kind === 'foreign-port') return { ...status, at, reason: 'exited', message: cause.message };
+  if (end.exit === null && end.complaint) return { ...status, at, reason: 'start-failed', message: end.complaint };
   if (end.exit === null) return { ...status, at, reason: 'unknown', message: 'its end was not seen' };
   return { ...status, at, reason: 'exited', message: describe(status) };
 }

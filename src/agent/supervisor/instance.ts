@@ -18,6 +18,7 @@ import { isPortFree } from '../ports.ts';
 import type { RuntimeCommand } from '../runtimes/port.ts';
 import { driverOf } from '../runtimes/registry.ts';
 import { targetOf, watchRun } from './attention.ts';
+import { longestMs } from './backoff.ts';
 import type { InstanceContext } from './context.ts';
 import { afterEnd, afterFailedStart, afterHostRestart, exitOf, startKey, type Cause } from './ends.ts';
 import type { HealthState } from './health.ts';
@@ -160,10 +161,11 @@ export class Instance {
   async #step(): Promise<'settled' | 'on'> {
     const { clock, logs } = this.#context;
     const { wanted, done, nextStartAt } = this.record;
+    const wait = nextStartAt - clock.now();
     if (this.#run !== null) await this.#attend(this.#run);
     else if (!wanted) await this.#retire();
     else if (done) logs.end(this.id);
-    else if (nextStartAt > clock.now()) await clock.sleep(nextStartAt - clock.now(), this.#interrupt.signal);
+    else if (wait > 0 && wait <= longestMs) await clock.sleep(wait, this.#interrupt.signal);
     else await this.#context.inTurn(() => this.#start());
     return this.#run === null && (!wanted || done) && !this.#interrupt.signal.aborted ? 'settled' : 'on';
   }
@@ -228,7 +230,10 @@ export class Instance {
 
   /** Watches a run until something is to be done, and does it. */
   async #attend(run: Run): Promise<void> {
-    const { end, failure } = this.#due() ? { end: null, failure: null } : await this.#watch(run);
+    const { address, clock } = this.#context;
+    const watched = (): ReturnType<typeof watchRun> =>
+      watchRun(run, targetOf(this.record, address, run), clock, this.#interrupt.signal, (state) => this.#report(state));
+    const { end, failure } = this.#due() ? { end: null, failure: null } : await watched();
     if (this.#closing.signal.aborted) return;
     const { spec, wanted } = this.record;
     if (end !== null) return this.#finish(await run.clear(), { kind: 'itself' });
@@ -244,11 +249,6 @@ export class Instance {
   #due(): boolean {
     const { wanted, spec, startKey: started } = this.record;
     return !wanted || this.#overLimit || startKey(spec) !== started;
-  }
-
-  #watch(run: Run): ReturnType<typeof watchRun> {
-    const target = targetOf(this.record, this.#context.address, run);
-    return watchRun(run, target, this.#context.clock, this.#interrupt.signal, (state) => this.#report(state));
   }
 
   #report(state: HealthState): void {

@@ -4,13 +4,16 @@ import path from 'node:path';
 import type { Clock } from '../clock.ts';
 import { watchDirectory } from '../directory-watch.ts';
 import type { LimitGroup } from '../limits/port.ts';
-import { isDrained, readRun, type KeptRun } from '../runtimes/keeper.ts';
+import { isDrained, keeperComplaint, readRun, type KeptRun } from '../runtimes/keeper.ts';
 import type { Runtime } from '../runtimes/port.ts';
 import { eitherSignal } from '../signals.ts';
 import { killMembers, membersOf } from './members.ts';
 
 /** How a run ended; `exit` is null where nobody saw it (the keeper was killed, the machine went down). */
-export type RunEnd = Pick<KeptRun, 'exit'>;
+export type RunEnd = Pick<KeptRun, 'exit'> & {
+  /** Why the app was not even started. */
+  complaint?: string;
+};
 
 export interface RunOptions {
   instance: string;
@@ -117,7 +120,8 @@ export class Run {
     if (keeper !== null) signalTree(keeper, 'SIGKILL');
     const oomKills = group.oomKills();
     group.remove();
-    return { exit, killed: false, oomKills };
+    const complaint = this.app === null ? keeperComplaint(this.#options.directory) : '';
+    return { exit, complaint, killed: false, oomKills };
   }
 
   #appProcesses(): ProcessEntry[] {

@@ -32,6 +32,11 @@ describe('ends', () => {
       message: 'exited with code 3',
     });
     expect(exitOf({ exit: null }, itself, spec, false, 0)).toMatchObject({ code: null, reason: 'unknown' });
+    const complaint = 'mkfifo: cannot create';
+    expect(exitOf({ exit: null, complaint }, itself, spec, false, 0)).toMatchObject({
+      reason: 'start-failed',
+      message: complaint,
+    });
     expect(exitOf(exited(137), itself, spec, true, 0)).toMatchObject({
       reason: 'oom',
       message: 'exceeded its memory limit of 256M',
