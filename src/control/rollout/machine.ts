@@ -7,8 +7,8 @@
  *      └─ cancelled by someone ─► cancelling ► cancelled   (the same way back)
  *
  * New instances start beside the old ones, at most `maxInFlight` not yet healthy at a time; as many old ones leave as
- * new ones are healthy. Going back is the same movement with the roles exchanged. At no point do fewer than the target
- * number of healthy instances remain wanted (except with `recreate`).
+ * new ones are healthy and known to the routers. Going back is the same movement with the roles exchanged. At no point
+ * do fewer than the target number of healthy instances remain wanted (except with `recreate`).
  */
 import { sameBatch, type Batch, type ObservedInstance } from '../../engines/port.ts';
 

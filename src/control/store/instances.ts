@@ -63,7 +63,7 @@ export async function snapshotOf(db: Db | Trx): Promise<Snapshot> {
   const instances = await db
     .selectFrom('instances')
     .select(['id', 'app_id', 'release', 'epoch', 'process_type', 'ordinal', 'host_id', 'memory_mb'])
-    .select(['desired', 'state', 'kind', 'command', 'replacing'])
+    .select(['desired', 'state', 'ready', 'kind', 'command', 'replacing'])
     .where('ended_at', 'is', null)
     .execute();
   return {
@@ -79,7 +79,8 @@ export async function snapshotOf(db: Db | Trx): Promise<Snapshot> {
       memoryMb: i.memory_mb,
       // One-offs and cron runs take room but belong to no workload: they end by themselves.
       staying: i.desired === 'run' && !runsOnce(i),
-      healthy: i.state === 'healthy',
+      healthy: i.state === 'healthy' && i.ready === 1,
+      replacing: i.replacing === 1,
     })),
   };
 }

@@ -26,6 +26,7 @@ export interface PlacedInstance {
   memoryMb: number;
   /** Neither drained nor stopped. */
   staying: boolean;
+  /** Healthy and ready to serve. */
   healthy: boolean;
   /** To be replaced: the first to leave, and its ordinal is free for the one that takes its place. */
   replacing?: boolean;
