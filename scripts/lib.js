@@ -24,7 +24,7 @@ export function run(command, args, options = {}) {
   if (status !== 0) process.exit(status ?? (signal === 'SIGINT' ? 130 : 1));
 }
 
-export function npm(...args) {
+function npm(...args) {
   // The npm that started us, where one did.
   const cli = process.env.npm_execpath;
   if (cli?.endsWith('.js')) run(process.execPath, [cli, ...args]);
@@ -36,9 +36,11 @@ export function install() {
   const lock = join(root, 'package-lock.json');
   const installed = join(root, 'node_modules/.package-lock.json');
   if (existsSync(installed) && statSync(installed).mtimeMs >= statSync(lock).mtimeMs) return;
+  console.log('$ npm ci');
   npm('ci', '--no-audit', '--no-fund');
 }
 
 export function build() {
+  console.log('$ npm run build');
   run(process.execPath, [join(root, 'scripts/build.js')]);
 }

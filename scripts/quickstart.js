@@ -11,9 +11,7 @@ const home = process.env.PAAS_HOME || join(homedir(), '.paas');
 const app = join(home, 'quickstart', 'hello');
 
 requireNode();
-step('npm ci');
 install();
-step('npm run build');
 build();
 up();
 if (!existsSync(join(app, 'paas.yml'))) {
@@ -42,13 +40,10 @@ It is live: ${url} (open it in a browser), and stays so. What next:
 
 /** Ports that others use are no reason to fail here: any free ones will do. */
 function up() {
-  const { status, stdout } = spawnSync(process.execPath, [paas, 'up', '--json'], {
-    encoding: 'utf8',
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  const port = status === 6 ? JSON.parse(stdout).error.details.port : undefined;
-  if (port !== undefined) console.log(`Port ${port} is taken by another program, so free ones are chosen.`);
-  show(port === undefined ? ['up'] : ['up', '--port', '0', '--router-port', '0']);
+  step('paas up');
+  const { status } = spawnSync(process.execPath, [paas, 'up'], { stdio: 'inherit' });
+  if (status === 6) show(['up', '--port', '0', '--router-port', '0']);
+  else if (status !== 0) process.exit(status ?? 1);
 }
 
 function step(command) {

@@ -1,4 +1,5 @@
 /** For who starts and stops the embedded cloud: its files, and the one call that is not the driver's. */
+import { existsSync } from 'node:fs';
 import { request } from 'node:http';
 import { join } from 'node:path';
 import * as z from 'zod/mini';
@@ -7,6 +8,9 @@ import { PaasError } from '../shared/errors.ts';
 import { readJsonFile, writeDurably } from '../shared/files.ts';
 import { newSecret } from '../shared/ids.ts';
 import { lockHolder } from '../shared/lock-file.ts';
+import { hostProcesses } from './host-processes.ts';
+import { removeTree } from './remove-tree.ts';
+import { openState } from './state.ts';
 
 export const credentialsFile = z.object({ apiKey: z.string().check(z.minLength(16)) });
 const endpointFile = z.object({ url: z.string(), pid: z.int(), version: z.string() });
@@ -57,4 +61,23 @@ export async function shutDownLocalCloud(dataDir: string, timeoutMs = 60_000): P
     });
     call.end();
   });
+}
+
+/** Reads what the cloud remembers, changing nothing. @throws PaasError corrupt, unsupported (a later version's) */
+export function checkLocalCloudState(dataDir: string): void {
+  openState(dataDir, () => undefined);
+}
+
+/** Whether anything of its hosts runs, which is so too after the cloud itself was killed. */
+export function localHostsRun(dataDir: string, hostRoot: string): boolean {
+  if (!existsSync(join(dataDir, 'state.json'))) return false;
+  const { hosts } = openState(dataDir, () => undefined).record;
+  return hosts.some(({ name, mark, agent }) => {
+    return hostProcesses({ mark, agent, directory: join(hostRoot, name) }).length > 0;
+  });
+}
+
+/** Removes all data of all hosts, whatever permissions apps have set in it. Nothing of them may run. */
+export function removeLocalHosts(hostRoot: string): Promise<void> {
+  return removeTree(hostRoot);
 }

@@ -20,12 +20,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   localcloud: ['src/clouds/signing/'],
 };
 
-const purge = '`paas down --purge` removes what an embedded cloud that no longer runs has left';
-const partExceptions = new Exceptions({
-  'src/cli/platform/down.ts -> src/localcloud/host-processes.ts': purge,
-  'src/cli/platform/down.ts -> src/localcloud/remove-tree.ts': purge,
-  'src/cli/platform/down.ts -> src/localcloud/state.ts': purge,
-});
+const partExceptions = new Exceptions({});
 
 describe('parts', () => {
   it('meet only where the design lets them', () => {

@@ -76,15 +76,18 @@ export async function* streamLines(
     const lines = (rest + decoder.decode(chunk, { stream: true })).split('\n');
     rest = lines.pop()!;
     const batch: string[] = [];
+    let problem: PaasError | undefined;
     for (const line of lines) {
       const control = line.startsWith('{"cursor":') || line.startsWith('{"error":') ? parseControl(line) : null;
-      if (control?.error) throw control.error;
-      if (control?.cursor !== undefined) {
+      // What came before it is handed out first.
+      if (control?.error) problem = control.error;
+      else if (control?.cursor !== undefined) {
         cursor = control.cursor;
         seen.clear();
       } else if (line !== '' && !(options.follow && seen.has(line))) batch.push(line);
     }
     if (batch.length > 0) yield batch;
+    if (problem) throw problem;
   }
 }
 

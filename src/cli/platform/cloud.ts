@@ -1,6 +1,5 @@
 /** Starts the embedded cloud of this machine, as a process of its own that outlives the control plane. */
-import { ensureCredentials, type LocalCloudEndpoint } from '../../localcloud/client.ts';
-import { openState } from '../../localcloud/state.ts';
+import { checkLocalCloudState, ensureCredentials, type LocalCloudEndpoint } from '../../localcloud/client.ts';
 import type { Progress } from '../ui/progress.ts';
 import { hostRoot, inInstallation, program, type PlatformFiles } from './files.ts';
 import { logSize, runningCloud, waitFor } from './processes.ts';
@@ -14,7 +13,7 @@ export async function startCloud(
   options.progress.at('Starting the embedded cloud');
   ensureCredentials(files.cloud);
   // Read here first, so that a damaged file is reported as such and not as a program that ended.
-  openState(files.cloud, () => undefined);
+  checkLocalCloudState(files.cloud);
   const places = [
     '--data',
     files.cloud,

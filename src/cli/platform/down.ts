@@ -1,11 +1,7 @@
 /** `paas down`: control plane first, so that nobody replaces the hosts that are powered off next; then cloud and hosts. */
 import { existsSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
 import { acquireLock } from '../../shared/lock-file.ts';
-import { hostProcesses } from '../../localcloud/host-processes.ts';
-import { openState } from '../../localcloud/state.ts';
-import { shutDownLocalCloud } from '../../localcloud/client.ts';
-import { removeTree } from '../../localcloud/remove-tree.ts';
+import { localHostsRun, removeLocalHosts, shutDownLocalCloud } from '../../localcloud/client.ts';
 import { forgetPlatform } from '../client/index.ts';
 import type { Progress } from '../ui/progress.ts';
 import { readPlatformConfig } from './config.ts';
@@ -64,9 +60,7 @@ async function stop(files: PlatformFiles, options: DownOptions): Promise<string[
 
 function hostsRun(files: PlatformFiles): boolean {
   const root = knownHostRoot(files);
-  if (root === undefined || !existsSync(join(files.cloud, 'state.json'))) return false;
-  const { hosts } = openState(files.cloud, () => undefined).record;
-  return hosts.some(({ name, mark, agent }) => hostProcesses({ mark, agent, directory: join(root, name) }).length > 0);
+  return root !== undefined && localHostsRun(files.cloud, root);
 }
 
 /** The data of platform and hosts. What else is in PAAS_HOME (caches, other platforms' keys) stays. */
@@ -74,8 +68,8 @@ async function remove(files: PlatformFiles, home: string): Promise<void> {
   const config = readPlatformConfig(files);
   if (config) forgetPlatform(home, `http://${config.listen.host}:${config.listen.port}`);
   const hosts = knownHostRoot(files);
-  if (hosts !== undefined) await removeTree(hosts);
-  await removeTree(files.root);
+  if (hosts !== undefined) await removeLocalHosts(hosts);
+  rmSync(files.root, { recursive: true, force: true });
   for (const log of [files.serverLog, files.cloudLog])
     for (const path of [log, `${log}.1`]) rmSync(path, { force: true });
 }
