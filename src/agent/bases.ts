@@ -3,7 +3,7 @@
  * needs it, unpacked once, and shared read-only by all apps.
  */
 import { createWriteStream, existsSync, readdirSync, renameSync } from 'node:fs';
-import { mkdir, rm } from 'node:fs/promises';
+import { chmod, mkdir, rm } from 'node:fs/promises';
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { Transform } from 'node:stream';
@@ -50,6 +50,8 @@ export function openBases(options: BasesOptions): Bases {
       await download(options.http, digest, tar);
       await mkdir(unpacked, { mode: 0o755 });
       await options.unpack(tar, unpacked);
+      // Made in a private directory, as by mktemp, a tar closes its root to the apps' users.
+      await chmod(unpacked, 0o755);
       renameSync(unpacked, placeOf(digest));
     } catch (error) {
       if (errnoOf(error) !== 'ENOSPC') throw error;
