@@ -2,7 +2,7 @@
 import * as api from '../../shared/contracts/api.ts';
 import { PaasError } from '../../shared/errors.ts';
 import { formationOf, requireApp } from '../deploy/apps.ts';
-import { finish, insertDeployment, presentDeployment, unfinished } from '../deploy/deployments.ts';
+import { abandonRollouts, finish, insertDeployment, presentDeployment, unfinished } from '../deploy/deployments.ts';
 import { endpoint, type Call, type Endpoint } from './define.ts';
 import { appOf, appPath, audit, nameOf } from './naming.ts';
 import { plan, push } from './push.ts';
@@ -127,12 +127,7 @@ async function switchState(call: Call<unknown>, state: 'active' | 'stopped'): Pr
       .execute();
     if (state === 'stopped') {
       for (const deployment of open) await finish(trx, deployment, { state: 'cancelled' });
-      await trx
-        .updateTable('rollouts')
-        .set({ state: 'cancelled', finished_at: Date.now(), waits_for: '' })
-        .where('app_id', '=', app.id)
-        .where('finished_at', 'is', null)
-        .execute();
+      await abandonRollouts(trx, app.id, 'cancelled');
     }
     const row = await insertDeployment(trx, app.id, {
       kind,

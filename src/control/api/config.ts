@@ -5,10 +5,10 @@ import { PaasError } from '../../shared/errors.ts';
 import { formatRoute, parseRoute } from '../../shared/routes-text.ts';
 import { openConfig } from '../agents/assignments.ts';
 import { formationOf, requireApp, urlOf } from '../deploy/apps.ts';
-import { activate, insertDeployment, presentDeployment } from '../deploy/deployments.ts';
+import { activate, insertDeployment, presentDeployment, refuseWhileDeploying } from '../deploy/deployments.ts';
 import { mergeFormation, sameJson } from '../deploy/diff.ts';
 import { releaseRow } from '../deploy/push.ts';
-import { beginRollout, insertRelease, putConfig } from '../deploy/release.ts';
+import { applyConfig, beginRollout, insertRelease, putConfig } from '../deploy/release.ts';
 import { addRoute, removeRoute, routesOf } from '../deploy/routes.ts';
 import { emptyManifest, type ReleaseProcesses } from '../deploy/types.ts';
 import type { Trx } from '../store/open.ts';
@@ -124,16 +124,16 @@ async function changeConfig(call: Call<z.infer<typeof api.configRequest>>): Prom
         hint: 'Repeat the command.',
       });
     }
+    if (changed.length === 0) return { version: present.config_version, changed, deployment: null };
+    refuseWhileDeploying(present);
     const version = await putConfig(trx, control, present, before, after, call.principal.name);
     const current = present.release === null ? undefined : await releaseRow(control, app.id, present.release, trx);
-    if (changed.length === 0 || !current || !body.restart) return { version, changed, deployment: null };
+    if (!current || !body.restart) {
+      await applyConfig(trx, app.id, version);
+      return { version, changed, deployment: null };
+    }
     const description = `config: ${changed.join(', ')}`;
-    const deployment = await roll(trx, call, present, current, {
-      kind: 'config',
-      description,
-      configVersion: version,
-      configBefore: app.config_version,
-    });
+    const deployment = await roll(trx, call, present, current, { kind: 'config', description, configVersion: version });
     return { version, changed, deployment };
   });
   if (changed.length > 0) {
@@ -156,7 +156,7 @@ async function roll(
   call: Call<unknown>,
   app: AppRow,
   source: ReleaseRow,
-  wish: { kind: 'config' | 'rollback'; description: string; configVersion: number; configBefore: number },
+  wish: { kind: 'config' | 'rollback'; description: string; configVersion: number },
 ) {
   const { control } = call;
   const processes = JSON.parse(source.processes) as ReleaseProcesses;
@@ -174,15 +174,16 @@ async function roll(
     state: 'rolling',
     release: release.version,
   });
-  await activate(trx, app, row.id);
+  const fresh = await activate(trx, app, row.id);
+  await applyConfig(trx, app.id, wish.configVersion);
   const spec = { name: app.name, processes: {} };
-  await beginRollout(trx, control, app, {
+  const formation = formationOf(fresh);
+  await beginRollout(trx, control, fresh, {
     deploymentId: row.id,
-    to: { release: release.version, epoch: app.epoch },
+    to: { release: release.version, epoch: fresh.epoch },
     strategy: 'rolling',
     maxInFlight: undefined,
-    formation: { ...formationOf(app), ...mergeFormation(formationOf(app), emptyManifest, spec, processes, {}) },
-    configBefore: wish.configBefore,
+    formation: { ...formation, ...mergeFormation(formation, emptyManifest, spec, processes, {}) },
     manifest: null,
     routesAdd: [],
     routesRemove: [],
@@ -203,12 +204,10 @@ async function rollback(call: Call<z.infer<typeof api.rollbackRequest>>): Promis
     if (same && sameJson(current.processes, target.processes) && present.active_deployment === null) {
       return { deployment: null };
     }
-    await trx.updateTable('apps').set({ config_version: target.config_version }).where('id', '=', app.id).execute();
     const deployment = await roll(trx, call, present, target, {
       kind: 'rollback',
       description: `rollback to v${target.version}`,
       configVersion: target.config_version,
-      configBefore: present.config_version,
     });
     return { deployment };
   });

@@ -3,7 +3,7 @@ import type * as z from 'zod/mini';
 import type * as api from '../../shared/contracts/api.ts';
 import { PaasError } from '../../shared/errors.ts';
 import { formationOf, requireApp } from '../deploy/apps.ts';
-import { activate, finish, insertDeployment, presentDeployment } from '../deploy/deployments.ts';
+import { activate, finish, insertDeployment, presentDeployment, refuseWhileDeploying } from '../deploy/deployments.ts';
 import { beginRollout } from '../deploy/release.ts';
 import { scaleFormation } from '../deploy/scale.ts';
 import type { ReleaseProcesses } from '../deploy/types.ts';
@@ -59,11 +59,7 @@ async function rollInPlace(
   formation = formationOf(app),
 ) {
   const { control } = call;
-  if (app.active_deployment !== null) {
-    throw new PaasError('locked', `A deployment of ${app.name} is under way.`, {
-      hint: 'Wait for it, or cancel it: `paas rollout cancel`.',
-    });
-  }
+  refuseWhileDeploying(app);
   if (app.release === null)
     throw new PaasError('conflict', `${app.name} has no release yet.`, { hint: '`paas push` makes one.' });
   const release = await trx
@@ -85,7 +81,6 @@ async function rollInPlace(
     strategy: 'rolling',
     maxInFlight: undefined,
     formation,
-    configBefore: app.config_version,
     manifest: null,
     routesAdd: [],
     routesRemove: [],

@@ -134,26 +134,31 @@ async function idempotent(
   const begun = await beginIdempotent(store, keyId, key, fingerprint);
   if (begun.state === 'done')
     return reply.code(begun.status).header('content-type', 'application/json').send(begun.body);
-  const recorded = { done: false };
+  const recorded: { body: string | null } = { body: null };
   try {
-    const commit = <T>(work: (trx: Trx) => Promise<T>): Promise<T> =>
-      store.transaction(async (trx) => {
+    const commit = async <T>(work: (trx: Trx) => Promise<T>): Promise<T> => {
+      const committed = await store.transaction(async (trx) => {
         const answer = await work(trx);
+        const body = JSON.stringify(answer ?? {});
         await trx
           .updateTable('idempotency')
-          .set({ status, body: JSON.stringify(answer ?? {}) })
+          .set({ status, body })
           .where('key_id', '=', keyId)
           .where('key', '=', key)
           .execute();
-        recorded.done = true;
-        return answer;
+        return { answer, body };
       });
+      recorded.body = committed.body;
+      return committed.answer;
+    };
     const answer = (await endpoint.handle({ ...call, commit })) ?? {};
-    if (!recorded.done) await finishIdempotent(store, keyId, key, status, JSON.stringify(answer));
+    const body = JSON.stringify(answer);
+    // What a handler makes of its commit's answer afterwards is what the first caller sees, so a repeated one does too.
+    if (recorded.body !== body) await finishIdempotent(store, keyId, key, status, body);
     return await reply.code(status).send(answer);
   } catch (error) {
     // What was committed stays answered; what failed before that may be repeated.
-    if (!recorded.done) await abandonIdempotent(store, keyId, key);
+    if (recorded.body === null) await abandonIdempotent(store, keyId, key);
     throw error;
   }
 }

@@ -1,10 +1,11 @@
 /** Deployment rows: begin, supersede, end. Every change that is rolled out or waited for is one. */
 import type { Deployment } from '../../shared/contracts/api.ts';
-import type { PaasError } from '../../shared/errors.ts';
+import { PaasError } from '../../shared/errors.ts';
 import { newId } from '../../shared/ids.ts';
 import type { Control } from '../context.ts';
 import type { Db, Trx } from '../store/open.ts';
 import type { AppRow, DeploymentRow } from '../store/schema.ts';
+import { effectsOf, undoEffects } from './effects.ts';
 import { routesOf } from './routes.ts';
 import { urlOf } from './apps.ts';
 
@@ -45,27 +46,58 @@ export async function insertDeployment(trx: Trx, appId: string, wish: NewDeploym
 }
 
 /**
- * Makes `next` the app's active deployment; what was under way ends as superseded. Its instances stay until the new
- * rollout replaces them.
+ * Makes `next` the app's active deployment; what was under way ends as superseded and takes its effects back, so that
+ * the next one is compared with what is in force. Its instances serve until others stand in for them. Answers the app
+ * as it is then.
  */
-export async function activate(trx: Trx, app: AppRow, next: string): Promise<void> {
+export async function activate(trx: Trx, app: AppRow, next: string): Promise<AppRow> {
   if (app.active_deployment !== null && app.active_deployment !== next) {
-    const now = Date.now();
-    const old = app.active_deployment;
     await trx
       .updateTable('deployments')
-      .set({ state: 'superseded', finished_at: now })
-      .where('id', '=', old)
+      .set({ state: 'superseded', finished_at: Date.now() })
+      .where('id', '=', app.active_deployment)
       .where('state', 'in', unfinished)
       .execute();
+    await abandonRollouts(trx, app.id, 'superseded');
+  }
+  return trx
+    .updateTable('apps')
+    .set({ active_deployment: next })
+    .where('id', '=', app.id)
+    .returningAll()
+    .executeTakeFirstOrThrow();
+}
+
+/** @throws PaasError locked while a deployment of the app is under way */
+export function refuseWhileDeploying(app: AppRow): void {
+  if (app.active_deployment === null) return;
+  throw new PaasError('locked', `A deployment of ${app.name} is under way.`, {
+    hint: `Wait for it, or cancel it: \`paas rollout cancel -a ${app.name}\`.`,
+  });
+}
+
+/** Ends the app's unfinished rollouts where they are, and takes their effects back. */
+export async function abandonRollouts(
+  trx: Trx,
+  appId: string,
+  state: 'superseded' | 'cancelled' | 'failed',
+): Promise<void> {
+  const rows = await trx
+    .selectFrom('rollouts')
+    .selectAll()
+    .where('app_id', '=', appId)
+    .where('finished_at', 'is', null)
+    .orderBy('created_at', 'desc')
+    .execute();
+  for (const row of rows) {
     await trx
       .updateTable('rollouts')
-      .set({ state: 'superseded', finished_at: now, waits_for: '' })
-      .where('deployment_id', '=', old)
-      .where('finished_at', 'is', null)
+      .set({ state, finished_at: Date.now(), waits_for: '' })
+      .where('id', '=', row.id)
       .execute();
+    const app = await trx.selectFrom('apps').selectAll().where('id', '=', appId).executeTakeFirstOrThrow();
+    await undoEffects(trx, app, effectsOf(row));
   }
-  await trx.updateTable('apps').set({ active_deployment: next }).where('id', '=', app.id).execute();
 }
 
 /** Ends a deployment; the app has no active one then. */

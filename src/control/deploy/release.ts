@@ -52,7 +52,7 @@ export async function ensureImage(trx: Trx, project: string, content: ImageConte
     .executeTakeFirstOrThrow();
 }
 
-/** A new config version, or the present one when nothing differs. Returns the version. */
+/** Records a config version, which `applyConfig` puts in force. Answers the present one when nothing differs. */
 export async function putConfig(
   trx: Trx,
   control: Pick<Control, 'sealer'>,
@@ -75,8 +75,12 @@ export async function putConfig(
     .insertInto('config_versions')
     .values({ app_id: app.id, version, values, actor, created_at: Date.now() })
     .execute();
-  await trx.updateTable('apps').set({ config_version: version }).where('id', '=', app.id).execute();
   return version;
+}
+
+/** Makes a config version the one that further changes begin with. */
+export async function applyConfig(trx: Trx, appId: string, version: number): Promise<void> {
+  await trx.updateTable('apps').set({ config_version: version }).where('id', '=', appId).execute();
 }
 
 export interface NewRelease {
@@ -117,14 +121,16 @@ export interface RolloutWish {
   strategy: string;
   maxInFlight: number | undefined;
   formation: Formation;
-  configBefore: number;
   manifest: ManifestMemory | null;
   routesAdd: string[];
   routesRemove: string[];
   processes: ReleaseProcesses;
 }
 
-/** Begins moving `app` to another batch: formation, routes and ports take effect, and what they were is kept to undo. */
+/**
+ * Begins moving `app` to another batch: formation, routes and ports take effect, and what they were is kept to undo.
+ * @param app as it was before the transaction applied a config
+ */
 export async function beginRollout(trx: Trx, control: Control, app: AppRow, wish: RolloutWish): Promise<string> {
   const before = formationOf(app);
   const fresh = await trx
@@ -138,7 +144,7 @@ export async function beginRollout(trx: Trx, control: Control, app: AppRow, wish
   const effects: Effects = {
     formationBefore: before,
     formationAfter: wish.formation,
-    configBefore: wish.configBefore,
+    configBefore: app.config_version,
     configAfter: fresh.config_version,
     manifestBefore: wish.manifest === null ? null : manifestOf(app),
     routesAdded: added,

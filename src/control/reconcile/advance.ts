@@ -6,10 +6,13 @@ import { launchLine } from '../../stacks/support/launch.ts';
 import { releaseFacts } from '../agents/assignments.ts';
 import type { Control } from '../context.ts';
 import { finish } from '../deploy/deployments.ts';
-import { comparePush, type Push } from '../deploy/push.ts';
-import { beginRollout, ensureImage, insertRelease, putConfig } from '../deploy/release.ts';
+import { keptRunning } from '../deploy/diff.ts';
+import { comparePush, type Push, type PushOutcome } from '../deploy/push.ts';
+import { applyConfig, beginRollout, ensureImage, insertRelease, putConfig } from '../deploy/release.ts';
+import { addRoute, removeRoute } from '../deploy/routes.ts';
 import { buildHostFacts, planSource } from '../deploy/source.ts';
 import { runOnce, type OneOff } from '../deploy/once.ts';
+import type { Trx } from '../store/open.ts';
 import type { AppRow, DeploymentRow } from '../store/schema.ts';
 import { defaultMemoryMb } from '../../shared/contracts/app-spec.ts';
 import { lastLines } from './evidence.ts';
@@ -42,27 +45,25 @@ export async function advanceBuilding(control: Control, app: AppRow, deployment:
   const outcome = await comparePush(control, app, app, push, source);
   const tree = source.tree;
   await control.blobs.assertComplete(tree);
+  const wish = {
+    deploymentId: deployment.id,
+    formation: outcome.formation,
+    strategy: push.strategy ?? push.spec.rollout?.strategy ?? 'rolling',
+    maxInFlight: push.maxInFlight ?? push.spec.rollout?.maxInFlight,
+    manifest: outcome.manifest,
+    routesAdd: outcome.routes.add,
+    routesRemove: outcome.routes.remove,
+    processes: outcome.processes,
+  };
   await control.store.transaction(async (trx) => {
-    const current = await trx
-      .selectFrom('deployments')
-      .select('state')
-      .where('id', '=', deployment.id)
-      .executeTakeFirst();
-    if (current?.state !== 'building') return;
+    if (!(await stillSo(trx, app, deployment))) return;
     await trx.updateTable('deployments').set({ build: info }).where('id', '=', deployment.id).execute();
     const version = await putConfig(trx, control, app, outcome.configBefore, outcome.config, deployment.actor);
     if (!outcome.releaseDiffers) {
-      await trx
-        .updateTable('apps')
-        .set({
-          formation: JSON.stringify(outcome.formation),
-          manifest: JSON.stringify(outcome.manifest),
-          state: 'active',
-        })
-        .where('id', '=', app.id)
-        .execute();
-      await trx.updateTable('deployments').set({ release: app.release }).where('id', '=', deployment.id).execute();
-      await finish(trx, deployment, { state: 'succeeded', changed: outcome.formationDiffers });
+      await applyConfig(trx, app.id, version);
+      if (app.release !== null && resized(outcome)) {
+        await beginRollout(trx, control, app, { ...wish, to: { release: app.release, epoch: app.epoch + 1 } });
+      } else await applyOnTheSpot(trx, app, deployment, outcome);
       return;
     }
     const image = await ensureImage(trx, app.project, {
@@ -87,21 +88,58 @@ export async function advanceBuilding(control: Control, app: AppRow, deployment:
         .execute();
       return;
     }
-    await beginRollout(trx, control, app, {
-      deploymentId: deployment.id,
-      to: { release: release.version, epoch: app.epoch },
-      formation: outcome.formation,
-      strategy: push.strategy ?? push.spec.rollout?.strategy ?? 'rolling',
-      maxInFlight: push.maxInFlight ?? push.spec.rollout?.maxInFlight,
-      manifest: outcome.manifest,
-      routesAdd: outcome.routes.add,
-      routesRemove: outcome.routes.remove,
-      processes: outcome.processes,
-      configBefore: app.config_version,
-    });
+    await applyConfig(trx, app.id, version);
+    await beginRollout(trx, control, app, { ...wish, to: { release: release.version, epoch: app.epoch } });
   });
   control.wake.routes();
   control.wake.app(app.id);
+}
+
+/** Whether deployment and app are as they were read; if someone changed them meanwhile, the next look compares anew. */
+async function stillSo(trx: Trx, app: AppRow, deployment: DeploymentRow): Promise<boolean> {
+  const now = await trx
+    .selectFrom('deployments')
+    .innerJoin('apps', 'apps.id', 'deployments.app_id')
+    .selectAll('apps')
+    .select('deployments.state as deployment_state')
+    .where('deployments.id', '=', deployment.id)
+    .executeTakeFirst();
+  return (
+    now?.deployment_state === deployment.state &&
+    now.active_deployment === deployment.id &&
+    now.formation === app.formation &&
+    now.manifest === app.manifest &&
+    now.config_version === app.config_version &&
+    now.release === app.release &&
+    now.epoch === app.epoch
+  );
+}
+
+/** Memory or cpu of something that is kept running changed: its instances have to be replaced. */
+function resized({ formation, formationBefore }: PushOutcome): boolean {
+  return Object.entries(formation).some(([type, { kind, memoryMb, cpu }]) => {
+    const before = formationBefore[type];
+    return before !== undefined && keptRunning(kind) && (before.memoryMb !== memoryMb || before.cpu !== cpu);
+  });
+}
+
+/** Counts and routes changed, nothing else: no rollout is needed. */
+async function applyOnTheSpot(
+  trx: Trx,
+  app: AppRow,
+  deployment: DeploymentRow,
+  { formation, formationDiffers, manifest, routes }: PushOutcome,
+): Promise<void> {
+  for (const route of routes.add) await addRoute(trx, app.id, route);
+  for (const route of routes.remove) await removeRoute(trx, app.id, route);
+  await trx
+    .updateTable('apps')
+    .set({ formation: JSON.stringify(formation), manifest: JSON.stringify(manifest), state: 'active' })
+    .where('id', '=', app.id)
+    .execute();
+  await trx.updateTable('deployments').set({ release: app.release }).where('id', '=', deployment.id).execute();
+  const changed = formationDiffers || routes.add.length + routes.remove.length > 0 || app.state !== 'active';
+  await finish(trx, deployment, { state: 'succeeded', changed });
 }
 
 async function awaitBuild(
@@ -214,12 +252,8 @@ export async function advanceReleasing(control: Control, app: AppRow, deployment
   const source = await planSource(control, app.project, push.source.tree, push.spec, host);
   const outcome = await comparePush(control, app, app, push, { ...source, tree: facts.image.tree });
   await control.store.transaction(async (trx) => {
-    const current = await trx
-      .selectFrom('deployments')
-      .select('state')
-      .where('id', '=', deployment.id)
-      .executeTakeFirst();
-    if (current?.state !== 'releasing') return;
+    if (!(await stillSo(trx, app, deployment))) return;
+    await applyConfig(trx, app.id, facts.release.config_version);
     await beginRollout(trx, control, app, {
       deploymentId: deployment.id,
       to: { release: version, epoch: app.epoch },
@@ -230,7 +264,6 @@ export async function advanceReleasing(control: Control, app: AppRow, deployment
       manifest: outcome.manifest,
       routesAdd: outcome.routes.add,
       routesRemove: outcome.routes.remove,
-      configBefore: app.config_version,
     });
   });
   control.wake.routes();

@@ -11,9 +11,10 @@ import type { ObservedInstance, Workload } from '../../engines/port.ts';
 import { asPaasError } from '../../shared/errors.ts';
 import type { Control } from '../context.ts';
 import { formationOf } from '../deploy/apps.ts';
-import { activate, finish, unfinished } from '../deploy/deployments.ts';
+import { abandonRollouts, activate, finish, unfinished } from '../deploy/deployments.ts';
 import { keptRunning } from '../deploy/diff.ts';
 import type { ReleaseProcesses } from '../deploy/types.ts';
+import { settle } from '../rollout/machine.ts';
 import type { AppRow, DeploymentRow } from '../store/schema.ts';
 import { advanceBuilding, advanceReleasing } from './advance.ts';
 import { advanceRollout } from './rollouts.ts';
@@ -100,15 +101,25 @@ export class AppReconciler {
       .executeTakeFirstOrThrow();
     const processes = JSON.parse(release.processes) as ReleaseProcesses;
     const formation = formationOf(app);
-    const observation = await this.#control.engine.observe(appId);
-    const workloads: Workload[] = [];
+    const { instances } = await this.#control.engine.observe(appId);
+    const targets: Record<string, number> = {};
     for (const [processType, { kind }] of Object.entries(processes)) {
-      const wanted = formation[processType];
-      if (!wanted || !keptRunning(kind)) continue;
-      const { memoryMb, cpu } = wanted;
-      const count = wanted.instances + surge(wanted.instances, observation.instances, processType);
-      workloads.push({ release: app.release, epoch: app.epoch, processType, kind, count, memoryMb, cpu });
+      const count = formation[processType]?.instances;
+      if (count !== undefined && keptRunning(kind)) targets[processType] = count + surge(count, instances, processType);
     }
+    // What a superseded rollout has left serves until the release in force is there in full.
+    const { wanted } = settle({
+      strategy: 'rolling',
+      from: { release: app.release, epoch: app.epoch },
+      oldTargets: targets,
+      instances,
+      routed: (instance) => this.#control.routing.reaches(appId, instance),
+    });
+    const workloads = wanted.flatMap((entry): Workload[] => {
+      const size = formation[entry.processType];
+      const kind = processes[entry.processType]?.kind;
+      return size && kind ? [{ ...entry, kind, memoryMb: size.memoryMb, cpu: size.cpu }] : [];
+    });
     await this.#control.engine.apply(appId, workloads);
   }
 }
@@ -130,6 +141,13 @@ export async function failDeployment(
   error: ReturnType<typeof asPaasError>,
 ): Promise<void> {
   await control.store.transaction(async (trx) => {
+    const { active_deployment: active } = await trx
+      .selectFrom('apps')
+      .select('active_deployment')
+      .where('id', '=', app.id)
+      .executeTakeFirstOrThrow();
+    // Another deployment may have superseded it meanwhile: the app's rollouts are that one's then.
+    if (active === deployment.id) await abandonRollouts(trx, app.id, 'failed');
     await finish(trx, deployment, { state: 'failed', error });
     if (deployment.release !== null && deployment.release !== app.release) {
       await trx

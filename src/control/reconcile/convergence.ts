@@ -24,11 +24,7 @@ export async function judgeConvergence(
   const reached = wanted.every(([type, { instances: count }]) => {
     const target = stopped ? 0 : count;
     const routed = staying.filter(
-      (i) =>
-        i.processType === type &&
-        i.state === 'healthy' &&
-        i.ready &&
-        (!control.routing.isTarget(appId, type) || control.routing.isRouted(i.id)),
+      (i) => i.processType === type && i.state === 'healthy' && i.ready && control.routing.reaches(appId, i),
     );
     return routed.length >= target;
   });

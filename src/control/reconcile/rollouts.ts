@@ -27,9 +27,11 @@ export async function advanceRollout(control: Control, app: AppRow, deployment: 
     await turnBack(control, app, deployment, row, error);
     return;
   }
-  if (decision.state === 'running') {
+  if (decision.state === 'running' || decision.state === 'failing' || decision.state === 'cancelling') {
     const problem = await capacityProblem(control, app.id);
-    if (problem) return turnBack(control, app, deployment, row, problem);
+    if (problem && decision.state === 'running') return turnBack(control, app, deployment, row, problem);
+    // Going back is as far as it can be; the steady state goes on trying.
+    if (problem) return wentBack(control, app, deployment, row, decision.state === 'failing' ? 'failed' : 'cancelled');
   }
   if (decision.waitsFor !== row.waits_for) {
     await control.store.db
@@ -40,7 +42,7 @@ export async function advanceRollout(control: Control, app: AppRow, deployment: 
   }
   if (decision.state === 'succeeded') await succeed(control, app, deployment, row);
   else if (decision.state === 'failed' || decision.state === 'cancelled')
-    await wentBack(control, app, deployment, row, decision);
+    await wentBack(control, app, deployment, row, decision.state);
 }
 
 /** The machine's input, and how a decision's counts become workloads. */
@@ -61,13 +63,13 @@ export async function inputOf(control: Control, app: AppRow, row: RolloutRow) {
     newTargets: targetsOf(newProcesses, formation),
     oldTargets: oldTargets(effects, formation, running(oldProcesses)),
     instances,
-    routed: (instance: ObservedInstance) =>
-      !control.routing.isTarget(app.id, instance.processType) || control.routing.isRouted(instance.id),
+    routed: (instance) => control.routing.reaches(app.id, instance),
   };
   const workloadOf = (wanted: RolloutDecision['wanted'][number]): Workload[] => {
     const old = from !== null && wanted.release === from.release && wanted.epoch === from.epoch;
     const size = (old ? effects.formationBefore[wanted.processType] : undefined) ?? formation[wanted.processType];
-    const kind = (newProcesses[wanted.processType] ?? oldProcesses[wanted.processType])?.kind;
+    const both = old ? [oldProcesses, newProcesses] : [newProcesses, oldProcesses];
+    const kind = both.map((processes) => processes[wanted.processType]).find((process) => process)?.kind;
     if (!size || !kind) return [];
     return [{ ...wanted, kind, memoryMb: size.memoryMb, cpu: size.cpu }];
   };
@@ -140,21 +142,23 @@ async function wentBack(
   app: AppRow,
   deployment: DeploymentRow,
   row: RolloutRow,
-  decision: RolloutDecision,
+  state: 'failed' | 'cancelled',
 ): Promise<void> {
-  const failed = decision.state === 'failed';
+  const failed = state === 'failed';
   const stored = await control.store.db
     .selectFrom('rollouts')
     .select('error')
     .where('id', '=', row.id)
     .executeTakeFirst();
   const error = failed && stored?.error ? revive(stored.error) : undefined;
-  await control.store.transaction(async (trx) => {
-    await trx
+  const ended = await control.store.transaction(async (trx) => {
+    const changed = await trx
       .updateTable('rollouts')
-      .set({ state: failed ? 'failed' : 'cancelled', finished_at: Date.now(), waits_for: '' })
+      .set({ state, finished_at: Date.now(), waits_for: '' })
       .where('id', '=', row.id)
-      .execute();
+      .where('finished_at', 'is', null)
+      .executeTakeFirst();
+    if (changed.numUpdatedRows === 0n) return false;
     if (row.to_release !== row.from_release) {
       await trx
         .updateTable('releases')
@@ -166,11 +170,13 @@ async function wentBack(
     }
     const present = await trx.selectFrom('apps').selectAll().where('id', '=', app.id).executeTakeFirstOrThrow();
     await undoEffects(trx, present, effectsOf(row));
-    await finish(trx, deployment, { state: failed ? 'failed' : 'cancelled', ...(error ? { error } : {}) });
+    await finish(trx, deployment, { state, ...(error ? { error } : {}) });
+    return true;
   });
+  if (!ended) return;
   const text = failed ? `v${row.to_release} failed` : `the rollout of v${row.to_release} was cancelled`;
   const serves = row.from_release === null ? '' : `; v${row.from_release} serves`;
-  await note(control, app, deployment, failed ? 'deployment.failed' : 'deployment.cancelled', text + serves);
+  await note(control, app, deployment, `deployment.${state}`, text + serves);
   control.wake.routes();
   control.wake.app(app.id);
 }

@@ -63,6 +63,11 @@ export class Routing {
     return since !== undefined && this.#acknowledged() >= since;
   }
 
+  /** Whether requests may reach an instance of an app on every way there is: it has no route, or all routers know it. */
+  reaches(appId: string, instance: { id: string; processType: string }): boolean {
+    return !this.isTarget(appId, instance.processType) || this.isRouted(instance.id);
+  }
+
   /** Process types (`appId/type`) that some route or TCP port leads to. */
   isTarget(appId: string, processType: string): boolean {
     return Object.hasOwn(this.#table.backends, `${appId}/${processType}`);
