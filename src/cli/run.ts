@@ -25,10 +25,13 @@ export async function run(argv: readonly string[], env: NodeJS.ProcessEnv, strea
     const words = own[0] === '--json' ? [...argv.slice(1), '--json'] : argv;
     const found = await findCommand(words);
     id = found.id;
-    return await runFound(context, found);
+    const code = await runFound(context, found);
+    await ui.flush();
+    if (ui.failure) throw ui.failure;
+    return code;
   } catch (thrown) {
-    if (ui.closed.aborted) return 0;
-    const error = fail(thrown);
+    if (ui.closed.aborted && !ui.failure) return 0;
+    const error = fail(ui.failure ?? thrown);
     showError(ui, error, { home: context.home, command: `paas ${id}` });
     return error.exit;
   } finally {

@@ -1,8 +1,11 @@
 /** One signed HTTP request over node:http or node:https: no retries, no meaning. */
 import http from 'node:http';
-import https from 'node:https';
+import type https from 'node:https';
 import { errnoOf } from '../../shared/errors.ts';
 import { signRequest } from '../../shared/signing/index.ts';
+
+/** TLS is loaded only for platforms that use it: it costs every other start 3 ms. */
+const loadHttps = () => process.getBuiltinModule('node:https');
 
 export interface Platform {
   url: string;
@@ -43,7 +46,7 @@ export class Connection {
     this.platform = platform;
     this.#isTls = platform.url.startsWith('https:');
     const options = { keepAlive: true, maxSockets: 16 };
-    this.#agent = this.#isTls ? new https.Agent({ ...options, ...trust(platform) }) : new http.Agent(options);
+    this.#agent = this.#isTls ? new (loadHttps().Agent)({ ...options, ...trust(platform) }) : new http.Agent(options);
   }
 
   /** The absolute URL of a path; values of the query that are undefined are left out. */
@@ -65,7 +68,7 @@ export class Connection {
     const options = { method, agent: this.#agent, headers: { ...own, ...signed }, ...(signal ? { signal } : {}) };
     return new Promise((resolve, reject) => {
       let sent = false;
-      const request = this.#isTls ? https.request(url, options) : http.request(url, options);
+      const request = this.#isTls ? loadHttps().request(url, options) : http.request(url, options);
       request.on('socket', (socket) => {
         // A half-open connection is noticed also where nothing is sent for long.
         socket.setKeepAlive(true, 15_000);

@@ -27,8 +27,10 @@ export class Ui {
   /** Whether lines may be rewritten on standard error (progress). */
   readonly moving: boolean;
   readonly streams: Streams;
-  /** Aborted when whoever read standard output is gone (`paas logs | head`). */
+  /** Aborted when nothing can be printed any more: whoever read it is gone (`paas logs | head`). */
   readonly closed: AbortSignal;
+  /** Why, where it is not that (a full disk). */
+  failure: Error | null = null;
 
   constructor(options: UiOptions) {
     const { env, streams = process } = options;
@@ -40,8 +42,8 @@ export class Ui {
     const gone = new AbortController();
     this.closed = gone.signal;
     streams.stdout.on('error', (error) => {
-      if (errnoOf(error) === 'EPIPE') gone.abort();
-      else throw error;
+      if (errnoOf(error) !== 'EPIPE') this.failure ??= error;
+      gone.abort();
     });
     // Nobody is left to be told.
     streams.stderr.on('error', () => undefined);
@@ -90,7 +92,9 @@ export class Ui {
   async write(text: string | Uint8Array): Promise<void> {
     if (this.closed.aborted) return;
     if (this.streams.stdout.write(text)) return;
-    await Promise.race([once(this.streams.stdout, 'drain'), once(this.closed, 'abort')]);
+    await once(this.streams.stdout, 'drain', { signal: this.closed }).catch((error: unknown) => {
+      if (!this.closed.aborted) throw error;
+    });
   }
 
   /** The same on standard error. */

@@ -8,6 +8,7 @@ import { coloured, mayColour, plain } from '../../../../src/cli/ui/style.ts';
 import { tableLines, widthOf } from '../../../../src/cli/ui/table.ts';
 import { ago, spell, spellBytes } from '../../../../src/cli/ui/times.ts';
 import { Ui } from '../../../../src/cli/ui/ui.ts';
+import { run } from '../../../../src/cli/run.ts';
 import { fakeStreams } from '../commands/support.ts';
 
 describe('references (written anew by `npm run docs`)', () => {
@@ -68,6 +69,16 @@ describe('a reader that is gone', () => {
     await ui.write('more');
     await ui.flush();
   });
+});
+
+it('a full disk behind standard output is an error, not silence', async () => {
+  const { streams, stderr } = fakeStreams();
+  const full = (_chunk: unknown, _encoding: unknown, done: (error: Error) => void): void => {
+    done(Object.assign(new Error('ENOSPC: no space left'), { code: 'ENOSPC' }));
+  };
+  const stdout = Object.assign(new Writable({ write: full }), { isTTY: false });
+  const code = await run(['--help'], { PAAS_HOME: '/nowhere' }, { ...streams, stdout: stdout as never });
+  expect({ code, stderr: stderr() }).toEqual({ code: 7, stderr: expect.stringContaining('no space left') as string });
 });
 
 describe('progress', () => {
