@@ -11,6 +11,7 @@ export function uploadTransport(client: Client, signal?: AbortSignal): UploadTra
   const common = { idempotencyKey: null, patienceMs: 0, timeoutMs: 120_000, ...(signal ? { signal } : {}) };
   const of = (id: string): string => `/v1/uploads/${encodeURIComponent(id)}`;
   return {
+    isReached: () => client.serverVersion !== null,
     missing: async (digests) => {
       const request = { ...common, method: 'POST', path: '/v1/missing', body: { digests } } as const;
       return (await client.request({ ...request, schema: missingResponse })).missing;

@@ -33,6 +33,8 @@ export interface UploadTransport {
   finish(id: string): Promise<void>;
   /** Throws `not_found` when the receiver does not know the upload any more. */
   status(id: string): Promise<{ offset: number; finished: boolean }>;
+  /** false: it has never answered. Then it is not there, rather than gone for a moment, and nothing is repeated. */
+  isReached?(): boolean;
   /** Lets the receiver drop an unfinished upload at once rather than when it expires. */
   abort?(id: string): Promise<void>;
 }
@@ -91,7 +93,7 @@ async function sendLacking(
   options: SendOptions,
 ): Promise<Sent> {
   for (let start = 0; ; start++) {
-    const objects = await find((digests) => patiently(() => transport.missing(digests), options));
+    const objects = await find((digests) => patiently(() => transport.missing(digests), options, undefined, transport));
     const sent = sentBy(objects);
     if (objects.length === 0) return sent;
     const { id } = await patiently(() => transport.beginUpload(sent.bytes), options);
@@ -113,7 +115,7 @@ export async function measureTree(
   transport: UploadTransport,
   options: SendOptions = {},
 ): Promise<Sent> {
-  const ask: Ask = (digests) => patiently(() => transport.missing(digests), options);
+  const ask: Ask = (digests) => patiently(() => transport.missing(digests), options, undefined, transport);
   return sentBy(await missingObjects(tree, ask, options.batch ?? defaultBatch));
 }
 
@@ -219,6 +221,7 @@ async function patiently<T>(
   call: () => Promise<T>,
   options: SendOptions,
   settle?: () => Promise<T | undefined>,
+  transport?: UploadTransport,
 ): Promise<T> {
   const patienceMs = options.patienceMs ?? 60_000;
   let brokenSince: number | undefined;
@@ -230,7 +233,7 @@ async function patiently<T>(
     } catch (error) {
       throwIfAborted(options.signal);
       const isBroken = error instanceof PaasError ? broken.has(error.code) : errnoOf(error) !== undefined;
-      if (!isBroken || !(error instanceof Error)) throw error;
+      if (!isBroken || !(error instanceof Error) || transport?.isReached?.() === false) throw error;
       const waitMs = Math.min(8_000, 200 * 2 ** attempt) * (0.5 + Math.random() / 2);
       brokenSince ??= performance.now();
       if (performance.now() - brokenSince + waitMs > patienceMs)
