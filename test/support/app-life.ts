@@ -100,7 +100,7 @@ export async function finished(life: Life, id: string): Promise<DeploymentRow> {
 export interface PushWish {
   files?: Files;
   name?: string;
-  spec?: Partial<Parameters<typeof pushRequest.parse>[0] & object>;
+  spec?: Record<string, unknown>;
   [more: string]: unknown;
 }
 

@@ -12,7 +12,7 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { hostsNeeded, withoutRoom } from '../../engines/agents/placement.ts';
-import type { CloudDriver, CloudHost } from '../../clouds/port.ts';
+import type { CloudDriver, CloudHost, CloudHostState } from '../../clouds/port.ts';
 import type { AgentUserData } from '../../shared/contracts/agent.ts';
 import { PaasError } from '../../shared/errors.ts';
 import { newSecret } from '../../shared/ids.ts';
@@ -148,7 +148,8 @@ export class HostReconciler {
   async #remove(host: HostRow, driver: CloudDriver): Promise<void> {
     this.#notBefore.set(host.id, Date.now() + 1000);
     if (host.cloud_id !== null) await driver.destroy(host.cloud_id);
-    else if (host.attempts > 0)
+    // A create whose answer was lost may have made another one, which the cloud shows only now.
+    if (host.cloud_id === null ? host.attempts > 0 : host.attempts > 1)
       for (const found of await driver.findByToken(host.token)) await driver.destroy(found.id);
     const { db } = this.#control.store;
     await db.deleteFrom('keys').where('host_id', '=', host.id).execute();
@@ -168,8 +169,7 @@ export class HostReconciler {
     for (const host of silent) {
       if (!this.#due(host)) continue;
       this.#notBefore.set(host.id, now + 1000);
-      const driver = await this.#control.clouds.driver(host.cloud);
-      const state = host.cloud_id === null ? 'gone' : ((await driver.get(host.cloud_id))?.state ?? 'gone');
+      const state = await this.#stateAtCloud(host);
       const since = now - Math.max(host.last_seen ?? host.created_at, startedAt);
       if (state === 'gone' || state === 'stopped' || state === 'error')
         lost.push({ host, why: `the cloud says ${state}` });
@@ -185,6 +185,18 @@ export class HostReconciler {
       if (host.draining > 0 || !rolesOf(host).includes('compute')) continue;
       const { cpu, memory_mb: memoryMb } = host;
       await wantHost(this.#control, { roles: rolesOf(host), cpu, memoryMb, actor: 'platform' });
+    }
+  }
+
+  /** The cloud's word; `unknown` where it does not answer: then only the grace counts. */
+  async #stateAtCloud(host: HostRow): Promise<CloudHostState> {
+    if (host.cloud_id === null) return 'gone';
+    try {
+      const driver = await this.#control.clouds.driver(host.cloud);
+      return (await driver.get(host.cloud_id))?.state ?? 'gone';
+    } catch (error) {
+      await this.#failed(host, error);
+      return 'unknown';
     }
   }
 

@@ -96,16 +96,17 @@ describe('a push', () => {
     const { app_id: appId } = await life.pushApp(world);
     const { id } = await life.beginPush(control, v('two'));
     // Between reading the app and making the release.
-    const { assertComplete } = control.blobs;
-    control.blobs.assertComplete = async (root) => {
-      control.blobs.assertComplete = assertComplete.bind(control.blobs);
+    const { blobs } = control;
+    const assertComplete = blobs.assertComplete.bind(blobs);
+    blobs.assertComplete = async (root) => {
+      blobs.assertComplete = assertComplete;
       const formation = formationOf(await life.appOf(control, appId));
       formation['web']!.instances = 3;
       await control.store.db
         .updateTable('apps')
         .set({ formation: JSON.stringify(formation) })
         .execute();
-      return control.blobs.assertComplete(root);
+      return assertComplete(root);
     };
     expect(await life.finished(world, id)).toMatchObject({ state: 'succeeded' });
     expect(await web(appId)).toMatchObject({ instances: 3 });

@@ -1,0 +1,322 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { HostReconciler } from '../../../../src/control/reconcile/hosts.ts';
+import { PaasError } from '../../../../src/shared/errors.ts';
+import { addHost, makeControl, type TestControl } from '../../../support/control.ts';
+import { instanceRow } from '../../../support/rows.ts';
+
+let control: TestControl;
+beforeEach(async () => {
+  vi.useFakeTimers({ toFake: ['Date'] });
+  control = await makeControl();
+});
+afterEach(async () => {
+  await control.close();
+  vi.useRealTimers();
+});
+
+const later = (ms: number) => vi.setSystemTime(Date.now() + ms);
+const look = () => control.hosts.reconcile();
+const hosts = async () =>
+  (await control.store.db.selectFrom('hosts').selectAll().orderBy('created_at').orderBy('name').execute()).map(
+    ({ name, state, cloud_id: cloudId }) => `${name} ${state} ${cloudId ?? '-'}`,
+  );
+const waiting = (id: string, memory = 512) =>
+  control.store.db
+    .insertInto('instances')
+    .values(instanceRow(id, { host_id: null, memory_mb: memory }))
+    .execute();
+const creates = () => control.cloud.calls.filter((call) => call === 'create').length;
+const ready = async (name: string) => {
+  const row = await control.store.db.selectFrom('hosts').selectAll().where('name', '=', name).executeTakeFirstOrThrow();
+  control.cloud.set(row.cloud_id!, 'running');
+  control.fakeHub.links.add(row.id);
+  await control.store.db.updateTable('hosts').set({ state: 'ready' }).where('id', '=', row.id).execute();
+  return row;
+};
+/** A server that was killed and started again: nothing in memory. */
+const restarted = () => new HostReconciler(control);
+
+describe('hosts that are needed', () => {
+  it('are a router, and compute hosts for what waits', async () => {
+    await look();
+    expect(await hosts()).toEqual(['router-1 creating -']);
+    await waiting('i1');
+    await look();
+    await look();
+    expect((await hosts()).sort()).toEqual(['host-1 creating vm-2', 'router-1 creating vm-1']);
+    expect(JSON.parse(control.cloud.hosts.get('vm-2')!.request.userData)).toMatchObject({
+      ...{ controlUrl: 'http://127.0.0.1:7070', roles: ['compute', 'build'] },
+    });
+    await look();
+    expect(creates()).toBe(2);
+  });
+
+  it('are as many as the waiting memory asks for, up to the ceiling', async () => {
+    for (let i = 0; i < 30; i++) await waiting(`i${i}`, 2048);
+    await look();
+    expect((await hosts()).filter((line) => line.startsWith('host-'))).toHaveLength(4);
+  });
+
+  it('come for the first push, too', async () => {
+    const request = { kind: 'push', state: 'building', actor: 'a', request: '', changed: 1, created_at: 1 };
+    const rest = { release: null, build_id: null, build: null, rollout_id: null, error: null, finished_at: null };
+    await control.store.db
+      .insertInto('deployments')
+      .values({ id: 'dep_1', app_id: 'app_1', ...request, ...rest })
+      .execute();
+    await look();
+    expect(await hosts()).toContain('host-1 creating -');
+  });
+});
+
+describe('creating', () => {
+  const prepare = async () => {
+    await addHost(control, 'r', { roles: '["router"]', name: 'router-0' });
+    await waiting('i1');
+    await look();
+  };
+  const computeHosts = async () => (await hosts()).filter((line) => line.startsWith('host-'));
+
+  it('is recorded before the cloud is asked', async () => {
+    await prepare();
+    let known: string[] = [];
+    control.cloud.before = async () => void (known = await computeHosts());
+    await look();
+    expect(known).toEqual(['host-1 creating -']);
+  });
+
+  it('that was interrupted before the answer is looked up, not repeated', async () => {
+    await prepare();
+    control.cloud.afterCreate = () => {
+      control.cloud.afterCreate = () => undefined;
+      throw new PaasError('cloud_ambiguous', 'the connection broke');
+    };
+    await look();
+    expect(await computeHosts()).toEqual(['host-1 creating -']);
+    await restarted().reconcile();
+    expect(await computeHosts()).toEqual(['host-1 creating vm-1']);
+    expect(creates()).toBe(1);
+    expect(control.cloud.hosts.size).toBe(1);
+  });
+
+  it('that was killed between intent and call is made up for once', async () => {
+    await prepare();
+    control.cloud.before = (call) => {
+      if (call === 'create') throw new Error('killed');
+    };
+    await look();
+    control.cloud.before = () => undefined;
+    await restarted().reconcile();
+    await restarted().reconcile();
+    expect(await computeHosts()).toEqual(['host-1 creating vm-1']);
+    expect(control.cloud.hosts.size).toBe(1);
+  });
+
+  it('that was carried out twice leaves one', async () => {
+    await prepare();
+    control.cloud.afterCreate = () => {
+      throw new PaasError('cloud_ambiguous', 'the connection broke');
+    };
+    await look();
+    // The cloud shows it late: a second one is made.
+    const first = control.cloud.hosts.get('vm-1')!;
+    control.cloud.hosts.delete('vm-1');
+    await restarted().reconcile();
+    control.cloud.hosts.set('vm-1', first);
+    control.cloud.afterCreate = () => undefined;
+    await restarted().reconcile();
+    expect(control.cloud.hosts.size).toBe(1);
+    expect(await computeHosts()).toEqual([`host-1 creating ${[...control.cloud.hosts.keys()][0]!}`]);
+  });
+
+  it('that fails is tried again later, with the reason for people', async () => {
+    await prepare();
+    control.cloud.before = (call) => {
+      if (call === 'create') throw new PaasError('cloud_capacity', 'no room in zone A');
+    };
+    await look();
+    await look();
+    expect(creates()).toBe(1);
+    const [row] = await control.store.db.selectFrom('hosts').selectAll().where('name', '=', 'host-1').execute();
+    expect(row?.message).toBe('no room in zone A');
+    const events = await control.events.list({});
+    expect(events.filter(({ kind }) => kind === 'host.error')).toHaveLength(1);
+    control.cloud.before = () => undefined;
+    later(120_000);
+    await look();
+    expect(await computeHosts()).toEqual(['host-1 creating vm-1']);
+  });
+
+  it('is begun anew when the cloud loses the host or its agent never comes', async () => {
+    await prepare();
+    await look();
+    control.cloud.hosts.delete('vm-1');
+    later(1000);
+    await look();
+    expect(await computeHosts()).toEqual(['host-1 deleting vm-1', 'host-2 creating -']);
+    later(2000);
+    await look();
+    expect(await computeHosts()).toEqual(['host-2 creating vm-2']);
+    later(control.settings.timing.bootTimeout + 1000);
+    await look();
+    expect(await computeHosts()).toContain('host-2 deleting vm-2');
+  });
+
+  it('starts a host that is there but off', async () => {
+    await prepare();
+    await look();
+    control.cloud.set('vm-1', 'stopped');
+    later(1000);
+    await look();
+    expect(control.cloud.calls).toContain('start');
+  });
+});
+
+describe('silence', () => {
+  const three = async () => {
+    await addHost(control, 'r', { roles: '["router"]', name: 'router-0' });
+    for (const n of [1, 2, 3]) {
+      await waiting(`w${n}`, 4096);
+    }
+    await look();
+    await look();
+    await control.store.db.deleteFrom('instances').execute();
+    for (const n of [1, 2, 3]) await ready(`host-${n}`);
+  };
+  const idOf = async (name: string) =>
+    (await control.store.db.selectFrom('hosts').select('id').where('name', '=', name).executeTakeFirstOrThrow()).id;
+  const silence = async (...names: string[]) => {
+    for (const name of names) control.fakeHub.links.delete(await idOf(name));
+    later(5000);
+    await look();
+  };
+  const states = async () =>
+    Object.fromEntries((await hosts()).map((line) => line.split(' ').slice(0, 2) as [string, string]));
+
+  it('makes a host unreachable; its instances stay', async () => {
+    await three();
+    await control.store.db
+      .insertInto('instances')
+      .values(instanceRow('i1', { host_id: await idOf('host-1') }))
+      .execute();
+    await silence('host-1');
+    expect(await states()).toMatchObject({ 'host-1': 'unreachable', 'host-2': 'ready' });
+    later(60_000);
+    await look();
+    expect((await states())['host-1']).toBe('unreachable');
+    const [row] = await control.store.db.selectFrom('instances').selectAll().execute();
+    expect(row).toMatchObject({ state: 'healthy', ended_at: null });
+  });
+
+  it('means lost by the cloud’s word: instances end as lost, the host is replaced and removed', async () => {
+    await three();
+    await control.store.db
+      .insertInto('instances')
+      .values(instanceRow('i1', { host_id: await idOf('host-1') }))
+      .execute();
+    const cloudId = (await control.store.db
+      .selectFrom('hosts')
+      .selectAll()
+      .where('name', '=', 'host-1')
+      .executeTakeFirst())!.cloud_id!;
+    control.cloud.hosts.delete(cloudId);
+    await silence('host-1');
+    await look();
+    later(2000);
+    await look();
+    expect(await states()).not.toHaveProperty('host-1');
+    expect(await states()).toMatchObject({ 'host-4': 'creating' });
+    const [row] = await control.store.db.selectFrom('instances').selectAll().execute();
+    expect(row).toMatchObject({ state: 'lost', desired: 'stop', ready: 0 });
+    expect(control.woken).toContain('app:app_1');
+    const kinds = (await control.events.list({})).map(({ kind }) => kind);
+    expect(kinds).toEqual(expect.arrayContaining(['host.unreachable', 'host.lost', 'host.removed']));
+    expect(control.cloud.hosts.size).toBe(3);
+  });
+
+  it('means lost after the grace where the cloud calls the host running', async () => {
+    await three();
+    await silence('host-2');
+    later(control.settings.timing.lostGrace - 6000);
+    await look();
+    expect((await states())['host-2']).toBe('unreachable');
+    later(20_000);
+    await look();
+    expect((await states())['host-2'] ?? 'gone').not.toBe('unreachable');
+  });
+
+  it('counts the same when the cloud does not answer either', async () => {
+    await three();
+    control.cloud.before = (call) => {
+      if (call === 'get') throw new PaasError('cloud_failed', 'bad gateway');
+    };
+    await silence('host-2');
+    later(60_000);
+    await look();
+    expect((await states())['host-2']).toBe('unreachable');
+    later(control.settings.timing.lostGrace + 60_000);
+    await look();
+    expect((await states())['host-2'] ?? 'gone').not.toBe('unreachable');
+  });
+
+  it('of many at once loses only some at a time', async () => {
+    await three();
+    for (const id of [...control.cloud.hosts.keys()]) control.cloud.set(id, 'stopped');
+    await silence('host-1', 'host-2', 'host-3');
+    later(2000);
+    await look();
+    const lost = Object.values(await states()).filter((state) => state === 'lost' || state === 'deleting').length;
+    expect(lost).toBeGreaterThan(0);
+    expect(lost).toBeLessThan(3);
+  });
+
+  it('is not judged just after the start of the server', async () => {
+    await three();
+    control.startedAt = Date.now();
+    for (const id of [...control.cloud.hosts.keys()]) control.cloud.set(id, 'stopped');
+    await silence('host-1');
+    expect((await states())['host-1']).toBe('unreachable');
+    later(control.settings.timing.startGrace);
+    await look();
+    expect((await states())['host-1']).toBe('lost');
+  });
+
+  it('of a few seconds brings no other host for what waits', async () => {
+    await three();
+    await silence('host-1');
+    await waiting('w9', 4096);
+    for (const n of [2, 3]) {
+      const host = await idOf(`host-${n}`);
+      await control.store.db
+        .insertInto('instances')
+        .values(instanceRow(`full${n}`, { host_id: host, memory_mb: 4096 }))
+        .execute();
+    }
+    await control.store.db.updateTable('hosts').set({ last_seen: Date.now() }).where('name', '=', 'host-1').execute();
+    await look();
+    expect(await states()).not.toHaveProperty('host-4');
+    later(control.settings.timing.startGrace + 1000);
+    await look();
+    expect(await states()).toHaveProperty('host-4');
+  });
+});
+
+describe('removing', () => {
+  it('waits until the host is empty, then destroys it, and all that was made for its intent', async () => {
+    await addHost(control, 'r', { roles: '["router"]' });
+    await addHost(control, 'h', { name: 'host-1', draining: 2, attempts: 2, token: 'tok', cloud_id: 'vm-9' });
+    await control.store.db
+      .insertInto('instances')
+      .values(instanceRow('i1', { host_id: 'h' }))
+      .execute();
+    const made = { token: 'tok', name: 'host-1', cpu: 1, memoryMb: 1, userData: '' };
+    const double = await control.cloud.create(made);
+    await look();
+    expect(await hosts()).toContain('host-1 ready vm-9');
+    await control.store.db.updateTable('instances').set({ ended_at: 1 }).execute();
+    await look();
+    await look();
+    expect((await hosts()).filter((line) => line.startsWith('host-1'))).toEqual([]);
+    expect(control.cloud.calls).toEqual(expect.arrayContaining(['destroy vm-9', `destroy ${double.id}`]));
+  });
+});

@@ -1,0 +1,216 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { Routing } from '../../../../src/control/reconcile/routing.ts';
+import { addHost, addRouter, makeControl, type TestControl } from '../../../support/control.ts';
+import { appRow, instanceRow } from '../../../support/rows.ts';
+
+let control: TestControl;
+let router: Awaited<ReturnType<typeof addRouter>>;
+beforeEach(async () => {
+  control = await makeControl();
+  const { db } = control.store;
+  await addHost(control, 'a');
+  router = await addRouter(control, 'r1');
+  const formation = JSON.stringify({ web: { kind: 'web', instances: 2, memoryMb: 1, cpu: null, schedule: null } });
+  await db
+    .insertInto('apps')
+    .values(appRow('app_1', { name: 'shop', release: 1, formation }))
+    .execute();
+  await db
+    .insertInto('routes')
+    .values({ host: 'shop.localhost', path: '/', app_id: 'app_1', process_type: 'web', created_at: 1 })
+    .execute();
+});
+afterEach(() => control.close());
+
+const add = (id: string, change = {}) =>
+  control.store.db.insertInto('instances').values(instanceRow(id, change)).execute();
+const set = (id: string, change: object) =>
+  control.store.db.updateTable('instances').set(change).where('id', '=', id).execute();
+const desired = async (id: string) =>
+  (await control.store.db.selectFrom('instances').select('desired').where('id', '=', id).executeTakeFirstOrThrow())
+    .desired;
+const leave = (id: string, at = Date.now()) => set(id, { desired: 'drain', drain_at: at, drain_version: null });
+
+describe('the route table', () => {
+  it('leads routes to healthy, ready instances, and says what there is otherwise', async () => {
+    await control.routing.reconcile();
+    expect(control.routing.table.http).toEqual([{ host: 'shop.localhost', path: '/', backend: 'app_1/web' }]);
+    expect(control.routing.table.backends['app_1/web']).toMatchObject({ app: 'default/dev/shop', state: 'starting' });
+    await add('i1');
+    await add('i2', { ordinal: 2, ready: 0 });
+    await add('i3', { ordinal: 3, state: 'starting' });
+    await add('i4', { ordinal: 4, desired: 'drain' });
+    await add('i5', { ordinal: 5, process_type: 'worker' });
+    await add('i6', { ordinal: 6, command: 'a one-off' });
+    await control.routing.reconcile();
+    expect(control.routing.table.backends['app_1/web']).toEqual({
+      ...{ app: 'default/dev/shop', appId: 'app_1', state: 'serving' },
+      endpoints: [{ instance: 'i1', name: 'web.1', release: 1, address: '127.0.0.1', port: 20_001 }],
+    });
+    await set('i1', { ended_at: 1 });
+    await control.store.db.updateTable('apps').set({ state: 'stopped' }).execute();
+    await control.routing.reconcile();
+    expect(control.routing.table.backends['app_1/web']).toMatchObject({ state: 'stopped', endpoints: [] });
+  });
+
+  it('has a new version when it changes, and only then, which routers are told', async () => {
+    await control.routing.reconcile();
+    const { version } = control.routing.table;
+    expect(control.fakeHub.take()).toEqual([{ host: 'r1', message: { type: 'table', table: control.routing.table } }]);
+    await control.routing.reconcile();
+    expect(control.routing.table.version).toBe(version);
+    expect(control.fakeHub.take()).toEqual([]);
+    await add('i1');
+    await control.routing.reconcile();
+    expect(control.routing.table.version).toBe(version + 1);
+    expect(control.fakeHub.take()).toHaveLength(1);
+  });
+
+  it('goes on counting after a restart of the server', async () => {
+    await add('i1');
+    await control.routing.reconcile();
+    const again = new Routing(control.store, control.hub, 1000);
+    await again.reconcile();
+    expect(again.table).toEqual(control.routing.table);
+    await set('i1', { ended_at: 1 });
+    await again.reconcile();
+    expect(again.table.version).toBe(control.routing.table.version + 1);
+  });
+
+  it('has a TCP route for the port of a service', async () => {
+    await control.store.db
+      .insertInto('tcp_ports')
+      .values({ port: 20_000, app_id: 'app_1', process_type: 'db' })
+      .execute();
+    await add('i1', { process_type: 'db', kind: 'service' });
+    await control.routing.reconcile();
+    expect(control.routing.table.tcp).toEqual([{ port: 20_000, backend: 'app_1/db' }]);
+    expect(control.routing.table.backends['app_1/db']?.endpoints).toHaveLength(1);
+  });
+});
+
+describe('what routers know', () => {
+  it('is what every connected one has acknowledged', async () => {
+    const second = await addRouter(control, 'r2');
+    await add('i1');
+    await control.routing.reconcile();
+    expect(control.routing.isRouted('i1')).toBe(false);
+    router.acknowledge();
+    expect(control.routing.isRouted('i1')).toBe(false);
+    second.acknowledge();
+    expect(control.routing.isRouted('i1')).toBe(true);
+    expect(control.routing.reaches('app_1', { id: 'i1', processType: 'web' })).toBe(true);
+  });
+
+  it('does not matter for what has no route', async () => {
+    await control.routing.reconcile();
+    expect(control.routing.reaches('app_1', { id: 'w1', processType: 'worker' })).toBe(true);
+    expect(control.routing.reaches('app_1', { id: 'i1', processType: 'web' })).toBe(false);
+  });
+
+  it('is unknown while none is connected, and the same again when it comes back', async () => {
+    await add('i1');
+    await control.routing.reconcile();
+    router.acknowledge();
+    control.fakeHub.links.delete('r1');
+    expect(control.routing.isRouted('i1')).toBe(false);
+    control.fakeHub.links.add('r1');
+    expect(control.routing.isRouted('i1')).toBe(true);
+  });
+
+  it('is not held up by a router that is out of sight while another one serves', async () => {
+    await addRouter(control, 'r2');
+    control.fakeHub.links.delete('r2');
+    await add('i1');
+    await control.routing.reconcile();
+    router.acknowledge();
+    expect(control.routing.isRouted('i1')).toBe(true);
+  });
+
+  it('says when something may follow from a report', () => {
+    const status = { version: 1, url: 'http://r', driver: 'embedded', open: {}, problems: [] };
+    expect(control.routing.report('r1', status)).toBe(true);
+    expect(control.routing.report('r1', status)).toBe(false);
+    expect(control.routing.report('r1', { ...status, open: { i1: 1 } })).toBe(true);
+    expect(control.routing.report('r1', { ...status, version: 2, open: { i1: 1 } })).toBe(true);
+  });
+});
+
+describe('a leaving instance', () => {
+  beforeEach(async () => {
+    await add('i1');
+    await add('i2', { ordinal: 2 });
+    await control.routing.reconcile();
+    router.acknowledge();
+  });
+
+  it('stops when routers have the table without it and its last request has ended', async () => {
+    await leave('i1');
+    expect((await control.routing.reconcile()).stopped).toEqual([]);
+    expect(await desired('i1')).toBe('drain');
+    router.acknowledge({ i1: 2 });
+    expect((await control.routing.reconcile()).stopped).toEqual([]);
+    router.acknowledge({});
+    expect((await control.routing.reconcile()).stopped).toEqual(['app_1']);
+    expect(await desired('i1')).toBe('stop');
+    expect(await desired('i2')).toBe('run');
+    const host = await control.store.db
+      .selectFrom('hosts')
+      .select('generation')
+      .where('id', '=', 'a')
+      .executeTakeFirst();
+    expect(host?.generation).toBe(1);
+  });
+
+  it('does not stop by an acknowledgement of an older table', async () => {
+    await leave('i1');
+    await control.routing.reconcile();
+    const older = { version: control.routing.table.version - 1, url: '', driver: 'embedded', open: {}, problems: [] };
+    control.routing.report('r1', older);
+    expect((await control.routing.reconcile()).stopped).toEqual([]);
+  });
+
+  it('waits for every router', async () => {
+    const second = await addRouter(control, 'r2');
+    await leave('i1');
+    await control.routing.reconcile();
+    router.acknowledge();
+    expect((await control.routing.reconcile()).stopped).toEqual([]);
+    second.acknowledge({ i1: 1 });
+    expect((await control.routing.reconcile()).stopped).toEqual([]);
+    second.acknowledge();
+    expect((await control.routing.reconcile()).stopped).toEqual(['app_1']);
+  });
+
+  it('stops after the drain time, whatever is still open or whoever does not answer', async () => {
+    await leave('i1', 1000);
+    await control.routing.reconcile(2000);
+    router.acknowledge({ i1: 1 });
+    expect((await control.routing.reconcile(30_999)).stopped).toEqual([]);
+    expect((await control.routing.reconcile(31_000)).stopped).toEqual(['app_1']);
+  });
+
+  it('waits out the drain time while no router is in sight: one may still send to it', async () => {
+    control.fakeHub.links.delete('r1');
+    await leave('i1', 1000);
+    expect((await control.routing.reconcile(2000)).stopped).toEqual([]);
+    expect((await control.routing.reconcile(31_000)).stopped).toEqual(['app_1']);
+  });
+
+  it('stops at once where no route leads to it', async () => {
+    await add('w1', { process_type: 'worker', kind: 'worker' });
+    await leave('w1');
+    expect((await control.routing.reconcile()).stopped).toEqual(['app_1']);
+    expect(await desired('w1')).toBe('stop');
+  });
+
+  it('is remembered over a restart of the server', async () => {
+    await leave('i1');
+    await control.routing.reconcile();
+    const again = new Routing(control.store, control.hub, 30_000);
+    expect((await again.reconcile()).stopped).toEqual([]);
+    const { version } = again.table;
+    again.report('r1', { version, url: '', driver: 'embedded', open: {}, problems: [] });
+    expect((await again.reconcile()).stopped).toEqual(['app_1']);
+  });
+});
