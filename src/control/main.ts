@@ -15,17 +15,9 @@ import { version } from '../shared/version.ts';
 import { createStacks } from '../stacks/registry.ts';
 import { createHandlers } from './agents/handlers.ts';
 import { Hub } from './agents/hub.ts';
-import { agentEndpoints } from './api/agents.ts';
-import { appEndpoints } from './api/apps.ts';
-import { cloudEndpoints } from './api/clouds.ts';
-import { configEndpoints } from './api/config.ts';
-import { deploymentEndpoints } from './api/deployments.ts';
-import { hostEndpoints } from './api/hosts.ts';
+import { allEndpoints } from './api/endpoints.ts';
 import { StoredKeys } from './api/keys.ts';
-import { logEndpoints } from './api/logs.ts';
-import { platformEndpoints } from './api/platform.ts';
 import { createApi } from './api/server.ts';
-import { sessionEndpoints } from './api/sessions.ts';
 import { openPackStore } from './blobs/packs.ts';
 import { Builds } from './builds/builds.ts';
 import { Clouds } from './clouds.ts';
@@ -147,11 +139,7 @@ export async function startServer(config: ServerConfig, logger: Logger): Promise
   await seed(control, config);
   const tls = settings.tls ? { cert: readFileSync(settings.tls.cert), key: readFileSync(settings.tls.key) } : null;
   const deps = { control, keys, nonces, tls };
-  const endpoints = [
-    ...[platformEndpoints, appEndpoints, configEndpoints, deploymentEndpoints, logEndpoints, sessionEndpoints],
-    ...[hostEndpoints, cloudEndpoints, agentEndpoints(keys)],
-  ].flat();
-  const api = createApi({ ...deps, endpoints });
+  const api = createApi({ ...deps, endpoints: allEndpoints(keys) });
   acceptUpgrades(api.server, control, deps);
   await api.listen(settings.listen);
   const { port } = api.server.address() as AddressInfo;

@@ -1,0 +1,24 @@
+/** All endpoints of the API, one list a subject. */
+import { agentEndpoints } from './agents.ts';
+import { appEndpoints } from './apps.ts';
+import { cloudEndpoints } from './clouds.ts';
+import { configEndpoints } from './config.ts';
+import type { Endpoint } from './define.ts';
+import { deploymentEndpoints } from './deployments.ts';
+import { hostEndpoints } from './hosts.ts';
+import type { StoredKeys } from './keys.ts';
+import { logEndpoints } from './logs.ts';
+import { platformEndpoints } from './platform.ts';
+import { sessionEndpoints } from './sessions.ts';
+
+export const allEndpoints = (keys: StoredKeys): Endpoint[] => [
+  ...platformEndpoints,
+  ...appEndpoints,
+  ...configEndpoints,
+  ...deploymentEndpoints,
+  ...logEndpoints,
+  ...sessionEndpoints,
+  ...hostEndpoints,
+  ...cloudEndpoints,
+  ...agentEndpoints(keys),
+];
