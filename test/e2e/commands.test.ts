@@ -2,7 +2,7 @@
 import { connect } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { AppDetail, EventRow } from '../../src/shared/contracts/api.ts';
-import { startPlatform, type Platform } from '../support/platform.ts';
+import { running, startPlatform, type Platform } from '../support/platform.ts';
 
 const clockwork = `name: clockwork
 processes:
@@ -77,14 +77,11 @@ describe('paas run', () => {
   });
 
   it('ends with Ctrl-C, and leaves nothing running', async () => {
-    const running = paas.start(['run', '-a', 'base', '--', 'sh', '-c', 'echo begun; exec sleep 600']);
-    await paas.waitFor('the command to begin', () => running.stdout.includes('begun'));
-    const { code } = await running.interrupt();
+    const begun = paas.start(['run', '-a', 'base', '--', 'sh', '-c', 'echo begun; exec sleep 60061']);
+    await paas.waitFor('the command to begin', () => begun.stdout.includes('begun'));
+    const { code } = await begun.interrupt();
     expect(code).toBe(130);
-    await paas.waitFor(
-      'its end',
-      () => !paas.processes().others.some(({ command }) => command.startsWith('sleep 600')),
-    );
+    await paas.waitFor('its end', () => running(/^sleep 60061/).length === 0);
   });
 });
 
@@ -213,10 +210,7 @@ describe('events and destroy', () => {
     expect(await paas.app('doomed')).toBeUndefined();
     expect((await paas.get('doomed')).status).toBe(404);
     expect((await paas.cli(['logs', '-a', 'doomed'])).code).toBe(5);
-    await paas.waitFor(
-      'its processes to be gone',
-      () => !paas.processes().others.some(({ command }) => command.includes(row?.id ?? '?')),
-    );
+    await paas.waitFor('its processes to be gone', () => running(new RegExp(row?.id ?? '')).length === 0);
     // The name is free again, and its past is not the new one's.
     await paas.ok(['push', 'doomed'], { cwd: paas.source('probe') });
     expect(await paas.json(['releases', '-a', 'doomed'])).toHaveLength(1);

@@ -1,5 +1,5 @@
 /** Apps do not see one another, nor the platform. */
-import { readFileSync, statSync, writeFileSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { startPlatform, type Platform } from '../support/platform.ts';
@@ -14,13 +14,7 @@ afterAll(async () => {
 async function neighbours(runtime: 'sandbox' | 'process', home: 'open' | 'closed'): Promise<Platform> {
   const paas = await startPlatform({ home });
   open.push(paas);
-  if (runtime === 'process') {
-    await paas.ok(['down']);
-    const path = join(paas.home, 'platform', 'config.json');
-    const config = JSON.parse(readFileSync(path, 'utf8'));
-    writeFileSync(path, JSON.stringify({ ...config, cluster: { ...config.cluster, runtime } }), { mode: 0o600 });
-    await paas.up();
-  }
+  if (runtime === 'process') await paas.configure({ cluster: { runtime } });
   const cwd = paas.source('probe', { 'own.txt': 'private to alice' });
   await paas.ok(['push', 'alice', '--config', 'SECRET=alices-secret-value'], { cwd });
   await paas.ok(['push', 'mallory'], { cwd: paas.source('probe') });

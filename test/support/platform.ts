@@ -1,5 +1,5 @@
 /** What e2e and fault tests need. */
 export { startPlatform, Platform } from './platform/platform.ts';
-export { killNow } from './platform/processes.ts';
+export { killNow, running } from './platform/processes.ts';
 export { installation, type CliResult, type RunningCli } from './platform/cli.ts';
 export { SteadyLoad } from './platform/http.ts';

@@ -88,8 +88,9 @@ cd "$HOME" || exit 125
 if [ "$1" = exec ]; then exec /bin/sh -c "$2"; fi
 paas_stop=
 trap 'paas_stop=1' TERM
-exec 4>&2 2>/dev/null # this shell's own remarks ("Terminated") are not the app's
-/bin/sh -c "$2" 2>&4 4>&-
+# This shell's own remarks ("Terminated") are not the app's. A subshell, since dash redirects for a plain command itself.
+exec 4>&2 2>/dev/null
+(exec /bin/sh -c "$2" 2>&4 4>&-)
 set -- $? /proc/[0-9]*
 while [ "$paas_stop" ] && [ $# -gt 3 ]; do
   sleep 0.05

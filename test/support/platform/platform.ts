@@ -218,6 +218,15 @@ export class Platform {
     return first.pid;
   }
 
+  /** Changes the control plane's configuration file, as an operator does, and starts it anew. */
+  async configure(change: Record<string, unknown>): Promise<void> {
+    const path = join(this.home, 'platform', 'config.json');
+    const config = JSON.parse(readFileSync(path, 'utf8')) as Record<string, unknown>;
+    await killNow([this.pid('servers')], 'SIGTERM');
+    writeFileSync(path, JSON.stringify({ ...config, ...change }), { mode: 0o600 });
+    await this.up();
+  }
+
   /** `kill -9` of every process there is: what a reboot leaves. */
   async killEverything(): Promise<void> {
     for (let left = allOf(this.processes()); left.length > 0; left = allOf(this.processes()))

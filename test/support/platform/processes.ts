@@ -46,6 +46,12 @@ function kindOf(found: PlatformProcesses, command: string): Found[] {
   return found.others;
 }
 
+/** Processes whose command line matches, whosever they are: inside a sandbox, nothing names its platform. */
+export function running(pattern: RegExp): Found[] {
+  const all = listProcesses().filter(({ pid, state }) => pid !== process.pid && state !== 'Z' && state !== 'X');
+  return all.map(({ pid }) => ({ pid, command: read(pid, 'cmdline') })).filter(({ command }) => pattern.test(command));
+}
+
 export function allOf(processes: PlatformProcesses): Found[] {
   const { servers, clouds, agents, routers, others } = processes;
   return [...clouds, ...servers, ...agents, ...routers, ...others];
