@@ -1,5 +1,5 @@
 /** paas-server: the composition root of the control plane. */
-import { chmodSync, existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
@@ -7,8 +7,6 @@ import { parseArgs } from 'node:util';
 import { AgentsEngine } from '../engines/agents/engine.ts';
 import { asPaasError, errorTable } from '../shared/errors.ts';
 import { writeDurably } from '../shared/files.ts';
-import { newId } from '../shared/ids.ts';
-import { acquireLock } from '../shared/lock-file.ts';
 import { processIdentity } from '../shared/processes.ts';
 import { Serial } from '../shared/serial.ts';
 import { version } from '../shared/version.ts';
@@ -21,8 +19,9 @@ import { createApi } from './api/server.ts';
 import { openPackStore } from './blobs/packs.ts';
 import { Builds } from './builds/builds.ts';
 import { Clouds } from './clouds.ts';
-import { databasePath, readConfig, settingsOf, type ServerConfig } from './config.ts';
+import { readConfig, settingsOf, type ServerConfig } from './config.ts';
 import type { Control } from './context.ts';
+import { openData } from './data.ts';
 import { placeOnce } from './deploy/once.ts';
 import { Events } from './events/events.ts';
 import { createLogger, type Logger } from './logger.ts';
@@ -31,12 +30,10 @@ import { HostReconciler } from './reconcile/hosts.ts';
 import { Loops } from './reconcile/loops.ts';
 import { diskWarnings } from './reconcile/maintenance.ts';
 import { Routing } from './reconcile/routing.ts';
-import { loadSealer } from './secrets.ts';
 import { Sessions } from './sessions/sessions.ts';
 import { recoverIdempotent } from './store/idempotency.ts';
 import { SqlInstances } from './store/instances.ts';
 import { StoredNonces } from './store/nonces.ts';
-import { openStore, type Store } from './store/open.ts';
 import { acceptUpgrades } from './upgrade.ts';
 
 /** Runs until SIGTERM or SIGINT; resolves with the exit status. Logs JSON lines to standard error. */
@@ -76,12 +73,7 @@ export interface RunningServer {
 export async function startServer(config: ServerConfig, logger: Logger): Promise<RunningServer> {
   const settings = settingsOf(config);
   const { dataDir } = settings;
-  mkdirSync(dataDir, { recursive: true, mode: 0o700 });
-  chmodSync(dataDir, 0o700);
-  const lock = acquireLock(join(dataDir, 'server.lock'), `the data directory ${dataDir} of the control plane`);
-  const store = await openStore(databasePath(settings));
-  const facts = await identify(store);
-  const sealer = loadSealer(join(dataDir, 'master.key'), facts.fresh);
+  const { lock, store, sealer, platform, serverId } = await openData(settings);
   const nonces = new StoredNonces(store);
   const keys = new StoredKeys(store, sealer);
   await recoverIdempotent(store);
@@ -90,7 +82,7 @@ export async function startServer(config: ServerConfig, logger: Logger): Promise
   const blobs = await openPackStore(join(dataDir, 'blobs'));
   const logs = await openSegmentLogStore({ root: join(dataDir, 'logs'), notice: (message) => logger.warn(message) });
   const hub = new Hub(logger);
-  const clouds = new Clouds(store, sealer, facts.platform);
+  const clouds = new Clouds(store, sealer, platform);
   const loops = new Loops(() => control, nonces);
   const instances = new SqlInstances(store, {
     changed: (hosts, waiting) => {
@@ -103,7 +95,7 @@ export async function startServer(config: ServerConfig, logger: Logger): Promise
   let url = settings.publicUrl ?? '';
   const control: Control = {
     settings,
-    serverId: serverIdentity(dataDir),
+    serverId,
     startedAt: Date.now(),
     url: () => url,
     store,
@@ -160,22 +152,6 @@ export async function startServer(config: ServerConfig, logger: Logger): Promise
       lock.release();
     },
   };
-}
-
-/** The platform's identity (marks its hosts at clouds) is kept in the database that its servers share. */
-async function identify(store: Store): Promise<{ platform: string; fresh: boolean }> {
-  const present = await store.db.selectFrom('meta').select('value').where('key', '=', 'platform-id').executeTakeFirst();
-  if (present) return { platform: present.value, fresh: false };
-  const platform = newId('plt');
-  await store.db.insertInto('meta').values({ key: 'platform-id', value: platform }).execute();
-  return { platform, fresh: true };
-}
-
-/** This server's own identity, which holds leases, is kept in its data directory. */
-function serverIdentity(dataDir: string): string {
-  const file = join(dataDir, 'server-id');
-  if (!existsSync(file)) writeDurably(file, newId('srv'));
-  return readFileSync(file, 'utf8');
 }
 
 /** The cloud of the configuration and the one cluster on it. */

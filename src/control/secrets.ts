@@ -3,16 +3,18 @@
  * (table, row) as associated data, so that a value copied to another row does not open.
  */
 import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto';
-import { closeSync, fsyncSync, openSync, readFileSync, renameSync, writeSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { PaasError, errnoOf } from '../shared/errors.ts';
+import { writeDurably } from '../shared/files.ts';
 
 const prefix = 'v1.';
+const keyBytes = 32;
 
 export class Sealer {
   readonly #key: Buffer;
 
+  /** @param key 32 bytes */
   constructor(key: Buffer) {
-    if (key.length !== 32) throw new PaasError('corrupt', 'The master key is not 32 bytes long.');
     this.#key = key;
   }
 
@@ -42,10 +44,14 @@ export class Sealer {
   }
 }
 
-/** Reads the master key file, or makes it (0600, durable) when `create` and there is none. */
+/**
+ * Reads the master key file, or makes it (0600, durable) when `create` and there is none.
+ * @throws PaasError corrupt when it is missing or damaged
+ */
 export function loadSealer(file: string, create: boolean): Sealer {
+  let text: string;
   try {
-    return new Sealer(Buffer.from(readFileSync(file, 'utf8').trim(), 'base64'));
+    text = readFileSync(file, 'utf8');
   } catch (error) {
     if (errnoOf(error) !== 'ENOENT') throw error;
     if (!create) {
@@ -54,13 +60,12 @@ export function loadSealer(file: string, create: boolean): Sealer {
         cause: error,
       });
     }
+    text = randomBytes(keyBytes).toString('base64') + '\n';
+    writeDurably(file, text);
   }
-  const key = randomBytes(32);
-  const temporary = `${file}.new`;
-  const fd = openSync(temporary, 'wx', 0o600);
-  writeSync(fd, key.toString('base64') + '\n');
-  fsyncSync(fd);
-  closeSync(fd);
-  renameSync(temporary, file);
-  return new Sealer(key);
+  const key = Buffer.from(text.trim(), 'base64');
+  if (key.length === keyBytes) return new Sealer(key);
+  throw new PaasError('corrupt', `The master key ${file} is damaged: it has ${key.length} bytes, not ${keyBytes}.`, {
+    hint: 'Restore the key file from a backup; without it the config values cannot be read.',
+  });
 }

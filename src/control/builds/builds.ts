@@ -2,7 +2,7 @@
  * Builds: source tree in, output tree out, on a build host's agent, cached.
  *
  *   queued ─► running ─► succeeded | failed
- *     ▲          │ its host was lost, or its agent died
+ *     ▲          │ its host was lost, its agent died, or this server was away
  *     └──────────┘ (at most three attempts)
  */
 import { createHash } from 'node:crypto';
@@ -15,6 +15,8 @@ import type { Trx } from '../store/open.ts';
 import type { AppRow, BuildRow } from '../store/schema.ts';
 
 const maxAttempts = 3;
+/** Not the app's fault: the agent ended, or this server was away while the agent fetched the source or sent the output. */
+const hostFailures = new Set(['host_failed', 'unavailable', 'outcome_unknown', 'timeout']);
 const buildTimeoutMs = 30 * 60_000;
 const buildMemoryMb = 2048;
 
@@ -185,8 +187,8 @@ export class Builds {
     const { db } = control.store;
     const build = await db.selectFrom('builds').selectAll().where('id', '=', result.id).executeTakeFirst();
     if (build?.state !== 'running' || build.host_id !== hostId) return;
-    if (!result.ok && result.error?.code === 'host_failed') {
-      await this.#again(build, result.error.message);
+    if (!result.ok && hostFailures.has(result.error?.code ?? '')) {
+      await this.#again(build, result.error?.message ?? '');
     } else if (result.ok && result.tree !== undefined) {
       await control.blobs.assertComplete(result.tree);
       await this.remember(build.project, build.cache_key, result.tree);

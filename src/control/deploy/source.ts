@@ -10,6 +10,7 @@ import { outputKey } from '../builds/builds.ts';
 import { addFiles } from '../builds/overlay.ts';
 import { viewOf } from '../builds/view.ts';
 import type { Control } from '../context.ts';
+import { parseSchedule } from './schedule.ts';
 import type { ReleaseProcesses } from './types.ts';
 
 export interface SourcePlan {
@@ -123,13 +124,23 @@ function processesOf(spec: AppSpec, plan: BuildPlan): ReleaseProcesses {
       command: launchLine(plan.profile, command),
       health: healthOf(kind, given?.health),
       graceMs: given?.graceMs ?? null,
-      schedule: given?.schedule ?? null,
+      schedule: kind === 'cron' ? scheduleOf(name, given?.schedule) : null,
     };
   }
   if (Object.keys(processes).length === 0) {
     throw new PaasError('manifest_invalid', 'The app has no process to run.', { hint: plan.noCommand });
   }
   return processes;
+}
+
+function scheduleOf(name: string, schedule: string | undefined): string {
+  if (schedule === undefined) {
+    throw new PaasError('manifest_invalid', `The process ${name} is of type cron and has no schedule.`, {
+      hint: `Give it one: \`processes: { ${name}: { type: cron, schedule: "0 3 * * *", … } }\`.`,
+    });
+  }
+  parseSchedule(schedule, name);
+  return schedule;
 }
 
 /** Where nothing is said: what listens is probed by its port, what does not by its life. */

@@ -16,6 +16,7 @@ import type { Trx } from '../store/open.ts';
 import type { AppRow, DeploymentRow } from '../store/schema.ts';
 import { defaultMemoryMb } from '../../shared/contracts/app-spec.ts';
 import { lastLines } from './evidence.ts';
+import { failDeployment } from './failure.ts';
 
 export const requestPlace = (deploymentId: string): string => `deployments/${deploymentId}`;
 
@@ -192,10 +193,13 @@ async function awaitBuild(
       },
     );
     const lines = await lastLines(control, app.id, { instance: build.id, n: 20 });
-    throw new PaasError(error.code === 'internal' ? 'build_failed' : error.code, error.message, {
+    const told = new PaasError(error.code === 'internal' ? 'build_failed' : error.code, error.message, {
       hint: error.hint,
       details: { ...error.details, build: build.id, lastLines: lines },
     });
+    // Not thrown: a code that calls for another try (`disk_full`) would have this look repeated for ever.
+    await failDeployment(control, app, deployment, told);
+    return null;
   }
   return build.state === 'succeeded' ? build.tree : null;
 }

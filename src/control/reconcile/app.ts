@@ -11,12 +11,13 @@ import type { ObservedInstance, Workload } from '../../engines/port.ts';
 import { asPaasError } from '../../shared/errors.ts';
 import type { Control } from '../context.ts';
 import { formationOf } from '../deploy/apps.ts';
-import { abandonRollouts, activate, finish, unfinished } from '../deploy/deployments.ts';
+import { activate, unfinished } from '../deploy/deployments.ts';
 import { keptRunning } from '../deploy/diff.ts';
 import type { ReleaseProcesses } from '../deploy/types.ts';
 import { settle } from '../rollout/machine.ts';
 import type { AppRow, DeploymentRow } from '../store/schema.ts';
 import { advanceBuilding, advanceReleasing } from './advance.ts';
+import { failDeployment } from './failure.ts';
 import { advanceRollout } from './rollouts.ts';
 import { judgeConvergence } from './convergence.ts';
 import { finishDestroy } from './destroy.ts';
@@ -131,40 +132,4 @@ function surge(wanted: number, instances: readonly ObservedInstance[], processTy
   const fresh = staying.filter((i) => !i.replacing);
   const standsIn = staying.length > wanted && fresh.every((i) => i.state === 'healthy' && i.ready);
   return standsIn ? 0 : 1;
-}
-
-/** Ends a deployment with an error that people can act on; the release in force goes on. */
-export async function failDeployment(
-  control: Control,
-  app: AppRow,
-  deployment: DeploymentRow,
-  error: ReturnType<typeof asPaasError>,
-): Promise<void> {
-  await control.store.transaction(async (trx) => {
-    const { active_deployment: active } = await trx
-      .selectFrom('apps')
-      .select('active_deployment')
-      .where('id', '=', app.id)
-      .executeTakeFirstOrThrow();
-    // Another deployment may have superseded it meanwhile: the app's rollouts are that one's then.
-    if (active === deployment.id) await abandonRollouts(trx, app.id, 'failed');
-    await finish(trx, deployment, { state: 'failed', error });
-    if (deployment.release !== null && deployment.release !== app.release) {
-      await trx
-        .updateTable('releases')
-        .set({ state: 'failed' })
-        .where('app_id', '=', app.id)
-        .where('version', '=', deployment.release)
-        .execute();
-    }
-  });
-  await control.events.record({
-    kind: 'deployment.failed',
-    actor: 'platform',
-    app: { id: app.id, name: app.name },
-    deployment: deployment.id,
-    message: `${deployment.kind} failed: ${error.message}`,
-    details: { code: error.code, hint: error.hint },
-  });
-  control.wake.app(app.id);
 }

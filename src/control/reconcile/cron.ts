@@ -1,9 +1,11 @@
 /** Starts what a schedule is due for. A run is recorded under its time before it starts, so it starts at most once. */
-import { Cron } from 'croner';
 import type { Control } from '../context.ts';
 import { formationOf } from '../deploy/apps.ts';
 import { runOnce } from '../deploy/once.ts';
+import { parseSchedule } from '../deploy/schedule.ts';
 import type { ReleaseProcesses } from '../deploy/types.ts';
+import { defaultMemoryMb } from '../../shared/contracts/app-spec.ts';
+import type { AppRow } from '../store/schema.ts';
 
 /** A server that was away starts a missed run only if it was due within this time. */
 const catchUpMs = 60_000;
@@ -24,34 +26,43 @@ export async function reconcileCron(control: Control, now = Date.now()): Promise
     .where('releases.processes', 'like', '%"cron"%')
     .execute();
   for (const app of rows) {
-    for (const [processType, { kind, schedule, command }] of Object.entries(
-      JSON.parse(app.processes) as ReleaseProcesses,
-    )) {
-      if (kind !== 'cron' || schedule === null || app.release === null) continue;
-      const isNew = await claim(control, app.id, processType, firstSeen);
-      const due = lastDue(schedule, now);
-      // What was due before the schedule was there is not caught up with.
-      if (due === null || !(await claim(control, app.id, processType, due)) || isNew) continue;
-      const tag = `cron/${processType}/${due}`;
-      const memoryMb = formationOf(app)[processType]?.memoryMb ?? 512;
-      await runOnce(control, app.id, {
-        release: app.release,
-        epoch: app.epoch,
-        processType,
-        kind,
-        command,
-        memoryMb,
-        tag,
-      });
-      await control.events.record({
-        kind: 'cron.started',
-        actor: 'platform',
-        app: { id: app.id, name: app.name },
-        target: processType,
-        message: `${processType} was started by its schedule ${schedule}`,
-      });
+    for (const [processType, process] of Object.entries(JSON.parse(app.processes) as ReleaseProcesses)) {
+      // One app's trouble (a host that fails, a row that is damaged) does not hold up the others' schedules.
+      await startDue(control, app, processType, process, now).catch((error: unknown) =>
+        control.logger.error('a schedule could not be looked at', error, { app: app.name, process: processType }),
+      );
     }
   }
+}
+
+async function startDue(
+  control: Control,
+  app: AppRow,
+  processType: string,
+  { kind, schedule, command }: ReleaseProcesses[string],
+  now: number,
+): Promise<void> {
+  if (kind !== 'cron' || schedule === null || app.release === null) return;
+  const isNew = await claim(control, app.id, processType, firstSeen);
+  const due = lastDue(schedule, now);
+  // What was due before the schedule was there is not caught up with.
+  if (due === null || !(await claim(control, app.id, processType, due)) || isNew) return;
+  await runOnce(control, app.id, {
+    release: app.release,
+    epoch: app.epoch,
+    processType,
+    kind,
+    command,
+    memoryMb: formationOf(app)[processType]?.memoryMb ?? defaultMemoryMb,
+    tag: `cron/${processType}/${due}`,
+  });
+  await control.events.record({
+    kind: 'cron.started',
+    actor: 'platform',
+    app: { id: app.id, name: app.name },
+    target: processType,
+    message: `${processType} was started by its schedule ${schedule}`,
+  });
 }
 
 /** Records a time of a schedule; true when it was not recorded before. */
@@ -66,7 +77,7 @@ async function claim(control: Control, appId: string, processType: string, time:
 
 /** The last time that a schedule (five fields, UTC) was due within the catch-up window, or null. */
 export function lastDue(schedule: string, now: number): number | null {
-  const cron = new Cron(schedule, { timezone: 'UTC', mode: '5-part' });
+  const cron = parseSchedule(schedule, 'a cron process');
   const next = cron.nextRun(new Date(now - catchUpMs));
   let due: number | null = null;
   for (let at = next; at !== null && at.getTime() <= now; at = cron.nextRun(at)) due = at.getTime();
