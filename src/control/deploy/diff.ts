@@ -30,10 +30,10 @@ export function mergeFormation(
 ): Formation {
   const after: Formation = {};
   for (const [type, { kind, schedule }] of Object.entries(processes)) {
-    const given = spec.processes[type];
-    const known = memory.processes[type];
-    const flag = overrides[type];
-    const present = before[type];
+    const given = own(spec.processes, type);
+    const known = own(memory.processes, type);
+    const flag = own(overrides, type);
+    const present = own(before, type);
     const pick = <T>(
       flagValue: T | undefined,
       given: T | undefined,
@@ -57,6 +57,10 @@ export function mergeFormation(
   }
   return after;
 }
+
+/** The entry of that name, where the record has one itself: `constructor` is a good name for a process, too. */
+export const own = <T>(record: Readonly<Record<string, T>>, name: string): T | undefined =>
+  Object.hasOwn(record, name) ? record[name] : undefined;
 
 /** Config after a push; `flags` (`--config K=V`) always apply. */
 export function mergeConfig(before: Config, memory: ManifestMemory, spec: AppSpec, flags: Config): Config {

@@ -1,6 +1,6 @@
 import type { Formation, ScaleRequest } from '../../shared/contracts/api.ts';
 import { PaasError } from '../../shared/errors.ts';
-import { keptRunning } from './diff.ts';
+import { keptRunning, own } from './diff.ts';
 
 export interface Scaled {
   formation: Formation;
@@ -19,7 +19,7 @@ export function scaleFormation(before: Formation, request: ScaleRequest, limits:
   const changed: string[] = [];
   let rolls = false;
   for (const [type, wish] of Object.entries(request.processes)) {
-    const present = before[type];
+    const present = own(before, type);
     if (!present) {
       const known = Object.keys(before).join(', ') || 'none yet';
       throw new PaasError('not_found', `There is no process type ${type}; there is ${known}.`, {
