@@ -70,10 +70,10 @@ export function uploadEndpoints(prefix: string, role: Role): Endpoint[] {
       path: `${prefix}/uploads/:id`,
       summary: 'How far an upload is',
       role,
-      response: api.uploadResponse,
+      response: api.uploadStatus,
       handle: async (call) => {
-        const state = await call.control.blobs.status(call.params['id'] ?? '');
-        return { id: state.id, offset: state.offset };
+        const { offset, finished } = await call.control.blobs.status(call.params['id'] ?? '');
+        return { offset, finished };
       },
     }),
     endpoint({

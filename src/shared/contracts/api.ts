@@ -10,7 +10,14 @@ const role = z.enum(['owner', 'developer', 'viewer']);
 
 export * from './api/apps.ts';
 export * from './api/operations.ts';
-export { errorResponse, missingRequest, missingResponse, uploadRequest, uploadResponse } from './transfer.ts';
+export {
+  errorResponse,
+  missingRequest,
+  missingResponse,
+  uploadRequest,
+  uploadResponse,
+  uploadStatus,
+} from './transfer.ts';
 
 /* ---- platform ---- */
 

@@ -133,15 +133,20 @@ async function stream(
 ): Promise<void> {
   const deliver = async (chunk: Buffer, from: number): Promise<void> => {
     const to = from + chunk.length;
-    const has = await patiently(
-      async () => (await transport.putChunk(id, from, chunk)).offset,
-      options,
-      async () => {
-        const { offset } = await transport.status(id);
-        return offset === from ? undefined : offset;
-      },
-    );
-    if (has !== to) throw new PaasError('not_found', `The upload ${id} went on at byte ${has} instead of ${to}.`);
+    for (let at = from; at < to;) {
+      const has = await patiently(
+        async () => (await transport.putChunk(id, at, chunk.subarray(at - from))).offset,
+        options,
+        async () => {
+          const { offset } = await transport.status(id);
+          return offset === at ? undefined : offset;
+        },
+      );
+      // A receiver that was killed may have kept a part of the chunk.
+      if (has <= at || has > to)
+        throw new PaasError('not_found', `The upload ${id} went on at byte ${has} instead of ${at}.`);
+      at = has;
+    }
     options.onProgress?.(to, total.bytes, total.files);
   };
   let offset = 0;

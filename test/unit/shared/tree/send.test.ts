@@ -136,6 +136,29 @@ describe('sendTree', () => {
     expect(await receiver.missing([tree.root])).toEqual([]);
   });
 
+  it('goes on in the middle of a chunk of which the receiver has kept a part', async () => {
+    const tree = await walkTree(base);
+    const whole = receiver.putChunk;
+    let cuts = 0;
+    receiver.putChunk = async (id, offset, bytes) => {
+      if (cuts === 3 || bytes.length < 1000) return whole(id, offset, bytes);
+      cuts++;
+      await whole(id, offset, bytes.subarray(0, 777));
+      throw new PaasError('outcome_unknown', 'killed in the middle of it');
+    };
+    const { bytes } = await sendTree(tree, receiver, options);
+    expect(receiver.received).toBe(bytes);
+    expect(receiver.calls.filter((call) => call === 'beginUpload')).toHaveLength(1);
+    expect(await receiver.missing([tree.root])).toEqual([]);
+  });
+
+  it('does not wait for a receiver that has never answered', async () => {
+    receiver.fault = () => 'before';
+    const sending = sendTree(await walkTree(base), Object.assign(receiver, { isReached: () => false }), options);
+    await expect(sending).rejects.toMatchObject({ code: 'ECONNRESET' });
+    expect(receiver.calls).toEqual(['missing']);
+  });
+
   it('starts anew when the receiver has forgotten the upload', async () => {
     receiver.fault = (call, count) => (call === 'putChunk' && count === 4 ? 'forget' : undefined);
     const tree = await walkTree(base);
