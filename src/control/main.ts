@@ -127,6 +127,7 @@ export async function startServer(config: ServerConfig, logger: Logger): Promise
     },
   };
   const hosts = new HostReconciler(control);
+  await control.routing.load();
   hub.handle(createHandlers(control));
   await seed(control, config);
   const tls = settings.tls ? { cert: readFileSync(settings.tls.cert), key: readFileSync(settings.tls.key) } : null;

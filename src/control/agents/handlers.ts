@@ -66,8 +66,9 @@ export function createHandlers(control: Control): HubHandlers {
         message: `${before.name} ${how}`,
       });
     }
-    // After the welcome is out: builds may be handed to this host then.
+    // After the welcome is out: builds may be handed to this host then, and what changed while it was made is sent again.
     setImmediate(() => {
+      control.assign(hostId);
       control.builds
         .recover(hostId, known)
         .catch((error: unknown) => control.logger.error('recovering builds failed', error));

@@ -11,6 +11,8 @@ import { raiseGenerations } from '../store/instances.ts';
 import type { Store } from '../store/open.ts';
 import type { Hub } from '../agents/hub.ts';
 
+const resendMs = 1000;
+
 export class Routing {
   readonly #store: Store;
   readonly #hub: Hub;
@@ -22,6 +24,8 @@ export class Routing {
   /** Router hosts that count: ready ones. */
   #routers: string[] = [];
   readonly #statuses = new Map<string, RouterStatus>();
+  /** When each router was sent the present table. */
+  readonly #sentAt = new Map<string, number>();
   /** Instance id -> table version in which it first stood. */
   #since = new Map<string, number>();
 
@@ -89,7 +93,7 @@ export class Routing {
 
   /** Rebuilds the table, hands a new version to the routers, and lets drained instances stop. Answers their apps. */
   async reconcile(now = Date.now()): Promise<{ stopped: string[]; advanced: boolean }> {
-    await this.#load();
+    await this.load();
     const hosts = await this.#store.db.selectFrom('hosts').select(['id', 'roles', 'state']).execute();
     this.#routers = hosts
       .filter(
@@ -97,19 +101,31 @@ export class Routing {
           (h.state === 'ready' || h.state === 'unreachable') && (JSON.parse(h.roles) as string[]).includes('router'),
       )
       .map((h) => h.id);
+    // What a router said that is gone since is no one's word any more.
+    for (const id of this.#statuses.keys()) if (!hosts.some((host) => host.id === id)) this.#statuses.delete(id);
     const next = await this.#build();
     const { version: _, ...content } = this.#table;
     if (!sameJson(content, next)) {
       this.#table = { version: this.#table.version + 1, ...next };
       await this.#save();
-      for (const id of this.#routers) this.#hub.send(id, { type: 'table', table: this.#table });
+      this.#sentAt.clear();
     }
+    this.#sendTable(now);
     this.#remember();
     const stopped = await this.#stopDrained(now);
     const acknowledged = this.#acknowledged();
     const advanced = acknowledged !== this.#seen;
     this.#seen = acknowledged;
     return { stopped, advanced };
+  }
+
+  /** Tells routers that have another version; again from time to time, since a link that is just made may miss it. */
+  #sendTable(now: number): void {
+    for (const id of this.#routers) {
+      if (this.#statuses.get(id)?.version === this.#table.version) continue;
+      if (now - (this.#sentAt.get(id) ?? -Infinity) < resendMs) continue;
+      if (this.#hub.send(id, { type: 'table', table: this.#table })) this.#sentAt.set(id, now);
+    }
   }
 
   #remember(): void {
@@ -208,7 +224,8 @@ export class Routing {
     return instance.kind === 'web' || instance.kind === 'service';
   }
 
-  async #load(): Promise<void> {
+  /** Reads the table as it was saved; before that there is none to give to a router. */
+  async load(): Promise<void> {
     if (this.#loaded) return;
     const row = await this.#store.db
       .selectFrom('meta')

@@ -66,6 +66,35 @@ describe('the route table', () => {
     expect(control.fakeHub.take()).toHaveLength(1);
   });
 
+  it('is sent again to a router that has another one, for its link may have missed it', async () => {
+    const tables = () => control.fakeHub.take().filter(({ message }) => message.type === 'table').length;
+    await control.routing.reconcile(1000);
+    router.acknowledge();
+    tables();
+    control.fakeHub.links.delete('r1');
+    await add('i1');
+    await control.routing.reconcile(2000);
+    expect(tables()).toBe(0);
+    control.fakeHub.links.add('r1');
+    await control.routing.reconcile(2100);
+    await control.routing.reconcile(2200);
+    expect(tables()).toBe(1);
+    await control.routing.reconcile(3200);
+    expect(tables()).toBe(1);
+    router.acknowledge();
+    await control.routing.reconcile(9000);
+    expect(tables()).toBe(0);
+  });
+
+  it('is there after a restart before anything else happens', async () => {
+    await add('i1');
+    await control.routing.reconcile();
+    const again = new Routing(control.store, control.hub, 1000);
+    await again.load();
+    expect(again.table).toEqual(control.routing.table);
+    expect(again.table.version).toBeGreaterThan(0);
+  });
+
   it('goes on counting after a restart of the server', async () => {
     await add('i1');
     await control.routing.reconcile();
@@ -125,6 +154,22 @@ describe('what routers know', () => {
     await control.routing.reconcile();
     router.acknowledge();
     expect(control.routing.isRouted('i1')).toBe(true);
+  });
+
+  it('forgets what a router said whose host is gone', async () => {
+    const url = (port: number) => ({
+      version: 1,
+      url: `http://r:${port}`,
+      driver: 'embedded',
+      open: {},
+      problems: ['p'],
+    });
+    control.routing.report('r1', url(1));
+    await control.store.db.deleteFrom('hosts').where('id', '=', 'r1').execute();
+    await addRouter(control, 'r2');
+    control.routing.report('r2', url(2));
+    await control.routing.reconcile();
+    expect(control.routing.summary()).toMatchObject({ url: 'http://r:2', problems: ['p'] });
   });
 
   it('says when something may follow from a report', () => {
