@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import * as z from 'zod/mini';
 import { PaasError } from '../shared/errors.ts';
+import { describeIssues } from '../shared/issues.ts';
 import { defaultCluster, defaultTiming, type Settings } from './settings.ts';
 
 const ms = z.int().check(z.positive());
@@ -46,10 +47,20 @@ export function readConfig(path: string): ServerConfig {
       hint: `chmod 600 ${path}`,
     });
   }
-  const parsed = serverConfig.safeParse(JSON.parse(readFileSync(path, 'utf8')));
+  const parsed = serverConfig.safeParse(parseJson(path));
   if (parsed.success) return parsed.data;
-  const problems = parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`);
-  throw new PaasError('manifest_invalid', `${path}: ${problems.join('; ')}`);
+  throw new PaasError('manifest_invalid', `${path}: ${describeIssues(parsed.error.issues, 'the file')}`);
+}
+
+function parseJson(path: string): unknown {
+  try {
+    return JSON.parse(readFileSync(path, 'utf8'));
+  } catch (error) {
+    // Without the parser's own words: they quote the text, which holds secrets.
+    if (error instanceof SyntaxError)
+      throw new PaasError('manifest_invalid', `${path} is not JSON: it was damaged, or cut off.`);
+    throw error;
+  }
 }
 
 const loopback = /^(127\.\d+\.\d+\.\d+|::1|localhost)$/;

@@ -21,11 +21,13 @@ function wrong(issue: Issue): string {
       return `must be ${issue.inclusive === false ? 'more than' : 'at least'} ${issue.minimum}${unit(issue.origin)}`;
     case 'too_big':
       return `must be ${issue.inclusive === false ? 'less than' : 'at most'} ${issue.maximum}${unit(issue.origin)}`;
-    case 'custom':
-    case 'invalid_element':
-    case 'invalid_format':
-    case 'invalid_key':
     case 'invalid_union':
+      return 'has none of the shapes that are allowed';
+    case 'invalid_key':
+    case 'invalid_element':
+      return issue.issues.map(wrong).join(', ');
+    case 'custom':
+    case 'invalid_format':
     case 'not_multiple_of':
       return issue.message;
   }

@@ -16,6 +16,7 @@ import {
 } from '../../shared/contracts/agent.ts';
 import { PaasError } from '../../shared/errors.ts';
 import { decodeFrame } from '../../shared/frames.ts';
+import { describeIssues } from '../../shared/issues.ts';
 import type { Logger } from '../logger.ts';
 
 export interface HubHandlers {
@@ -145,7 +146,5 @@ function send(link: Link, message: ControlMessage): void {
 function parse<T extends z.ZodMiniType>(schema: T, value: unknown): z.infer<T> {
   const result = z.safeParse(schema, value);
   if (result.success) return result.data;
-  const issue = result.error.issues[0];
-  const where = issue?.path.join('.') ?? '';
-  throw new PaasError('bad_request', `A message of an agent is malformed at ${where}: ${issue?.message ?? 'unknown'}`);
+  throw new PaasError('bad_request', `A message of an agent is malformed: ${describeIssues(result.error.issues)}`);
 }

@@ -2,6 +2,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import * as z from 'zod/mini';
 import { PaasError } from '../../shared/errors.ts';
+import { describeIssues } from '../../shared/issues.ts';
 import type { Control } from '../context.ts';
 import type { Trx } from '../store/open.ts';
 
@@ -65,9 +66,7 @@ export function authorise(principal: Principal, needed: Role): void {
 export function parseBody<T>(schema: z.ZodMiniType<T>, value: unknown): T {
   const result = z.safeParse(schema, value);
   if (result.success) return result.data;
-  const problems = result.error.issues
-    .slice(0, 10)
-    .map((issue) => `${issue.path.join('.') || 'body'}: ${issue.message}`);
+  const problems = result.error.issues.slice(0, 10).map((issue) => describeIssues([issue], 'body'));
   throw new PaasError('bad_request', `The request is malformed: ${problems.join('; ')}`, { details: { problems } });
 }
 
