@@ -29,7 +29,9 @@ export function createReports(options: {
   const report = () => {
     clearTimeout(timer);
     timer = undefined;
-    const instances = full ? options.statuses() : [...waiting.values()];
+    // Of what is gone by now, the end is still to be told.
+    if (full) for (const status of options.statuses()) waiting.set(status.id, status);
+    const instances = [...waiting.values()];
     const message: AgentMessage = {
       type: 'report',
       generation: options.generation(),

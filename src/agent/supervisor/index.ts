@@ -115,6 +115,8 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
   function forget(id: string): void {
     const instance = instances.get(id);
     if (instance && !instance.retired) return;
+    // How it ended is said before it is forgotten.
+    if (changed.has(id)) tell();
     delivered.delete(id);
     if (!instances.delete(id)) return;
     logs.remove(id);

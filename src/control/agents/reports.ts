@@ -113,7 +113,12 @@ function describe(row: InstanceRow, status: InstanceStatus): NewEvent[] {
     const how =
       exit.message ??
       (exit.signal === null ? `exited with status ${exit.code ?? 'unknown'}` : `ended by ${exit.signal}`);
-    const kind = exit.code === 0 && runsOnce(row) ? 'instance.finished' : 'instance.crashed';
+    const kind =
+      exit.reason === 'killed'
+        ? 'instance.killed'
+        : exit.code === 0 && runsOnce(row)
+          ? 'instance.finished'
+          : 'instance.crashed';
     return [{ ...base, kind, message: `${name} of v${row.release} ${how}`, details: { ...details, exit } }];
   }
   return [];
