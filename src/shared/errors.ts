@@ -111,11 +111,14 @@ export class PaasError extends Error {
   }
 }
 
+/** As the file system, SQLite and PostgreSQL say it. */
+const diskFull = new Set(['ENOSPC', 'EDQUOT', 'SQLITE_FULL', '53100']);
+
 /** Any thrown value as a PaasError; what has no code becomes `internal` with the value as its cause. */
 export function asPaasError(thrown: unknown): PaasError {
   if (thrown instanceof PaasError) return thrown;
   const message = thrown instanceof Error ? thrown.message : String(thrown);
-  if (errnoOf(thrown) === 'ENOSPC') return new PaasError('disk_full', message, { cause: thrown });
+  if (diskFull.has(errnoOf(thrown) ?? '')) return new PaasError('disk_full', message, { cause: thrown });
   return new PaasError('internal', message, { cause: thrown });
 }
 

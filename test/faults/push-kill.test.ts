@@ -56,7 +56,7 @@ describe('a kill of the control plane in the middle of a push', () => {
       const { push, seen } = await pushAndKill(name, cwd, steps);
       for (const kind of seen) kinds.add(kind);
       await paas.up();
-      const { code } = await push.exited;
+      const told = await push.exited;
       // It went on by itself after the server was back, or says that it does not know.
       expect([0, 9, 10], told.toString()).toContain(told.code);
       const again = await paas.json<{ release: number }>(['push'], { cwd });

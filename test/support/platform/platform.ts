@@ -53,6 +53,7 @@ export class Platform {
   readonly #env: NodeJS.ProcessEnv;
   /** Control groups seen, which must be gone at the end. */
   readonly #groups = new Set<string>();
+  #hostRoot: string | undefined;
   url = '';
   routerPort = 0;
 
@@ -199,10 +200,12 @@ export class Platform {
     return [this.home, ...(this.hostRoot === undefined || this.hostRoot.startsWith(this.home) ? [] : [this.hostRoot])];
   }
 
-  /** Where hosts keep their data. */
+  /** Where hosts keep their data, as last known: a test may damage or remove the file that says so. */
   get hostRoot(): string | undefined {
     const path = join(this.home, 'platform', 'local.json');
-    return existsSync(path) ? (JSON.parse(readFileSync(path, 'utf8')) as { hostRoot: string }).hostRoot : undefined;
+    const text = existsSync(path) ? readFileSync(path, 'utf8') : '';
+    this.#hostRoot = /^\{"hostRoot":"([^"]+)"\}$/.exec(text)?.[1] ?? this.#hostRoot;
+    return this.#hostRoot;
   }
 
   processes(): PlatformProcesses {
