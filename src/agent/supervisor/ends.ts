@@ -5,9 +5,9 @@ import { restartDelay, steadyMs } from './backoff.ts';
 import type { InstanceRecord } from './record.ts';
 import type { RunEnd } from './run.ts';
 
-/** Why the supervisor ended a run, or `itself`. */
+/** Why the supervisor ended a run, or `itself`; `unseen` where it did so while no agent was there. */
 export type Cause =
-  | { kind: 'itself' }
+  | { kind: 'itself' | 'unseen' }
   | { kind: 'oom' }
   | { kind: 'stop' | 'restart'; killed: boolean }
   | { kind: 'liveness' | 'startup-timeout' | 'foreign-port'; message: string };
@@ -16,7 +16,8 @@ export type Cause =
 export function exitOf(end: RunEnd, cause: Cause, spec: InstanceSpec, oomKilled: boolean, now: number): InstanceExit {
   const status = { code: end.exit?.code ?? null, signal: end.exit?.signal ?? null };
   const at = (end.exit?.at ?? new Date(now)).toISOString();
-  if (cause.kind === 'oom' || (cause.kind === 'itself' && oomKilled && status.code !== 0)) {
+  const byItself = cause.kind === 'itself' || cause.kind === 'unseen';
+  if (cause.kind === 'oom' || (byItself && oomKilled && status.code !== 0)) {
     return { ...status, at, reason: 'oom', message: `exceeded its memory limit of ${spec.memoryMb}M` };
   }
   if (cause.kind === 'stop' || cause.kind === 'restart') {
@@ -40,7 +41,8 @@ function describe({ code, signal }: Pick<InstanceExit, 'code' | 'signal'>): stri
 
 /**
  * The record after a run's end. A crash, a failed probe and an end nobody asked for count alike, whatever the exit
- * code; a stop, a restart and a port that was another's do not count.
+ * code; a stop, a restart and a port that was another's do not count, nor an end that no agent saw: a host that goes
+ * down in good order ends its apps after its agent.
  */
 export function afterEnd(record: InstanceRecord, cause: Cause, exit: InstanceExit, now: number): InstanceRecord {
   const next = { ...record, running: false, healthy: false, exit };
@@ -50,6 +52,7 @@ export function afterEnd(record: InstanceRecord, cause: Cause, exit: InstanceExi
   }
   const restarts = record.restarts + 1;
   if (cause.kind === 'restart') return { ...next, restarts, crashes: 0, nextStartAt: 0 };
+  if (cause.kind === 'unseen') return { ...next, restarts, nextStartAt: 0 };
   if (cause.kind === 'foreign-port') return { ...next, port: null, nextStartAt: 0 };
   return { ...next, restarts, ...countCrash(record, now) };
 }

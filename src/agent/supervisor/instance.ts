@@ -71,7 +71,7 @@ export class Instance {
     const { running, bootId: boot, spec } = this.record;
     this.#context.logs.add(openLogs(this.#directory, spec));
     if (running && boot !== bootId()) this.#save(afterHostRestart(this.record, this.#context.clock.now()));
-    else if (running) this.#attach();
+    else if (running) this.#attach(true);
     else this.#save({});
     this.#go();
   }
@@ -211,7 +211,7 @@ export class Instance {
     return this.#context.limits.open(this.id, { memoryMb, cpu: cpu ?? null });
   }
 
-  #attach(): void {
+  #attach(inherited = false): void {
     const { bootId: boot, runtime, healthy, spec } = this.record;
     this.#run = new Run({
       instance: this.id,
@@ -221,6 +221,7 @@ export class Instance {
       clock: this.#context.clock,
       runtime: driverOf(runtime),
       abandoned: this.#closing.signal,
+      inherited,
     });
     this.#overLimit = false;
     this.#health = { state: healthy ? 'healthy' : 'starting', message: null };
@@ -236,7 +237,7 @@ export class Instance {
     const { end, failure } = this.#due() ? { end: null, failure: null } : await watched();
     if (this.#closing.signal.aborted) return;
     const { spec, wanted } = this.record;
-    if (end !== null) return this.#finish(await run.clear(), { kind: 'itself' });
+    if (end !== null) return this.#finish(await run.clear(), { kind: run.unseen ? 'unseen' : 'itself' });
     if (this.#overLimit) return this.#finish(await run.stop(0), { kind: 'oom' });
     if (this.#due()) {
       const result = await this.#stop(run, spec.graceMs);

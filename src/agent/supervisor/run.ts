@@ -24,6 +24,8 @@ export interface RunOptions {
   clock: Clock;
   /** The agent goes: whatever is waited for, the next agent takes it up. */
   abandoned: AbortSignal;
+  /** It was begun by an earlier agent. */
+  inherited: boolean;
 }
 
 /** A run that is over, with nothing of it left. */
@@ -40,12 +42,14 @@ const keeperMs = 2000;
 export class Run {
   readonly #options: RunOptions;
   readonly #attachedAt: number;
+  /** It ended while no agent was there: the host went down with it, as far as anyone can tell. */
+  readonly unseen: boolean;
   #kept: KeptRun = { keeper: null, app: null, exit: null };
 
   constructor(options: RunOptions) {
     this.#options = options;
     this.#attachedAt = options.clock.now();
-    this.#look();
+    this.unseen = options.inherited && this.#endNow() !== undefined;
   }
 
   get group(): LimitGroup {

@@ -89,6 +89,15 @@ describe('paas up and down', () => {
     await allIsWell(all);
   });
 
+  it('may follow each other quickly: no app is taken for one that keeps crashing', async () => {
+    for (let i = 0; i < 5; i++) {
+      await paas.ok(['down']);
+      await paas.up();
+      await paas.serves('keeper', 'version 2', '/', 4000);
+    }
+    await paas.settled('keeper', { web: 3 }, 4000);
+  });
+
   it('brings everything back after a `kill -9` of everything', async () => {
     const before = await state();
     await paas.killEverything();

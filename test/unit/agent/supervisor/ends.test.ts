@@ -59,6 +59,17 @@ describe('ends', () => {
     expect(afterEnd(counted, foreign, exit, 5)).toMatchObject({ crashes: 3, restarts: 0, port: null });
   });
 
+  it('does not count an end that no agent saw: the host went down with it', () => {
+    const unseen = { kind: 'unseen' } as const;
+    const exit = exitOf(exited(0), unseen, record.spec, false, 0);
+    expect(exit).toMatchObject({ code: 0, reason: 'exited' });
+    expect(afterEnd({ ...record, crashes: 3 }, unseen, exit, 5)).toMatchObject({
+      ...{ crashes: 3, restarts: 1, nextStartAt: 0 },
+    });
+    const once = { ...newRecord(specOf({ restart: 'never' })), running: true };
+    expect(afterEnd(once, unseen, exit, 5)).toMatchObject({ done: true });
+  });
+
   it('is done with what shall run only once, also when the host went down', () => {
     const once = { ...newRecord(specOf({ restart: 'never' })), running: true };
     expect(afterEnd(once, itself, exitOf(exited(1), itself, once.spec, false, 0), 0)).toMatchObject({ done: true });
