@@ -1,7 +1,6 @@
 /** What every LogStore must do, whatever it keeps its lines in. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { LogEntry, LogStore } from '../../src/control/logs/port.ts';
-import type { LogGap } from '../../src/shared/contracts/api.ts';
 import { epoch, followUntil, isLine, lines, query, sender, type LogStoreUnderTest } from '../support/log-store.ts';
 
 export function logStoreSuite(name: string, make: () => Promise<LogStoreUnderTest>): void {
@@ -298,5 +297,3 @@ export function logStoreSuite(name: string, make: () => Promise<LogStoreUnderTes
     });
   });
 }
-
-export type { LogGap };
