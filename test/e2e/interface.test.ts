@@ -94,7 +94,6 @@ describe('plain output', () => {
       ['apps', 'nonsense'],
     ]) {
       const { stdout, stderr } = await paas.cli(command, { cwd });
-      // eslint-disable-next-line no-control-regex
       expect(stdout + stderr, command.join(' ')).not.toMatch(/[\u001b\r]/);
     }
   });

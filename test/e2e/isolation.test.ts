@@ -94,7 +94,7 @@ describe.each([
   it('an app sees no variables of the platform, and what its config says', async (context) => {
     requireOrSkip(context, isRoot, 'users of their own for apps (root)');
     const paas = open.at(-1)!;
-    const env = JSON.parse((await paas.get('alice', '/all-env')).text);
+    const env = JSON.parse((await paas.get('alice', '/all-env')).text) as Record<string, string>;
     expect(env).toMatchObject({
       SECRET: 'alices-secret-value',
       PAAS_APP_NAME: 'alice',
@@ -105,7 +105,7 @@ describe.each([
     expect(Object.keys(env).filter((name) => name.startsWith('PAAS_') && !known.test(name))).toEqual([]);
     for (const name of ['NODE_EXTRA_CA_CERTS', 'NPM_TOKEN', 'VITEST', 'PAAS_HOST_MARK'])
       expect(env).not.toHaveProperty(name);
-    expect(statSync(env.HOME, { throwIfNoEntry: false })?.uid ?? 1).not.toBe(0);
+    expect(statSync(env['HOME']!, { throwIfNoEntry: false })?.uid ?? 1).not.toBe(0);
   });
 });
 

@@ -73,7 +73,11 @@ describe('a kill of the control plane in the middle of a push', () => {
       // So that the next push begins with a new host.
       const hosts = (await paas.json<HostRow[]>(['hosts'])).filter(({ roles }) => roles.includes('compute'));
       for (const host of hosts) await paas.ok(['hosts', 'remove', host.name, '--yes']);
-      await paas.waitFor('the hosts to be gone', async () => (await paas.json<HostRow[]>(['hosts'])).length === 1);
+      await paas.waitFor('the hosts to be gone', async () => {
+        const left = (await paas.json<HostRow[]>(['hosts'])).map((host) => `${host.name} ${host.state}`);
+        expect(left).toEqual([expect.stringContaining('ready')]);
+        return true;
+      });
       await hostsAgree();
     },
   );

@@ -7,7 +7,7 @@ export class FakeCloud implements CloudDriver {
   /** Called before a call is carried out; throw to refuse it. */
   before: (call: string) => void | Promise<void> = () => undefined;
   /** Called after a create was carried out; throw to lose its answer. */
-  afterCreate: () => void = () => undefined;
+  afterCreate: () => void | Promise<void> = () => undefined;
   #made = 0;
 
   async #call(call: string): Promise<void> {
@@ -41,7 +41,7 @@ export class FakeCloud implements CloudDriver {
       request,
     };
     this.hosts.set(id, host);
-    this.afterCreate();
+    await this.afterCreate();
     return host;
   }
 

@@ -7,6 +7,11 @@ import { version } from '../../shared/version.ts';
 import { answerError, connectionProblem, isSuccess, parseAnswer, readBody } from './answers.ts';
 import { Connection, ConnectionError, type Outgoing, type Platform, type Query } from './http.ts';
 
+/** Anything that parses an answer, such as a schema of shared/contracts. */
+interface Schema<T> {
+  parse(value: unknown): T;
+}
+
 export interface ClientRequest<T = unknown> {
   method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
   /** From `/v1/…` on; what comes from a user in it has to be encoded (`encodeURIComponent`). */
@@ -21,8 +26,7 @@ export interface ClientRequest<T = unknown> {
   timeoutMs?: number;
   /** How long to try again after the connection broke; default 8 s. 0: not at all. */
   patienceMs?: number;
-  /** Parses the answer; anything with `parse`, such as a schema of shared/contracts. */
-  schema?: { parse(value: unknown): T };
+  schema?: Schema<T>;
 }
 
 const defaultTimeoutMs = 60_000;
@@ -101,7 +105,7 @@ export class Client {
     try {
       const answer = await this.open({ ...outgoing, signal });
       const value = parseAnswer(answer, await readBody(answer), this.url);
-      return request.schema ? parseBySchema(request.schema, value) : (value as T);
+      return request.schema ? parseBySchema(request, request.schema, value) : (value as T);
     } catch (error) {
       if (!timeout.aborted || error instanceof PaasError) throw error;
       const what = `${request.method} ${request.path}`;
@@ -130,13 +134,12 @@ function mayComeThrough(error: unknown, isRepeated: boolean): boolean {
   return error.code === 'unavailable' || (isRepeated && error.code === 'locked');
 }
 
-function parseBySchema<T>(schema: { parse(value: unknown): T }, value: unknown): T {
+function parseBySchema<T>({ method, path }: ClientRequest<T>, schema: Schema<T>, value: unknown): T {
   try {
     return schema.parse(value);
   } catch (cause) {
-    throw new PaasError('bad_request', "the platform's answer does not have the shape that this CLI expects", {
-      cause,
-    });
+    const what = `the platform's answer to ${method} ${path} does not have the shape that this CLI expects`;
+    throw new PaasError('bad_request', what, { cause });
   }
 }
 

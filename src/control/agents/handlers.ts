@@ -32,9 +32,14 @@ export function createHandlers(control: Control): HubHandlers {
         address: facts.address,
         last_seen: Date.now(),
         enrol_hash: null,
-        ...(alive ? { state: 'ready', message: null } : {}),
       })
       .where('id', '=', hostId)
+      .execute();
+    await db
+      .updateTable('hosts')
+      .set({ state: 'ready', message: null })
+      .where('id', '=', hostId)
+      .where('state', 'not in', ['lost', 'deleting'])
       .execute();
     await applyReport(control, { hostId, generation, instances, full: true });
     remember(instances);

@@ -49,6 +49,7 @@ export function openSse(call: Pick<Call<unknown>, 'reply'>): Sse {
 export class Pulse {
   #pending = false;
   #resolve: (() => void) | null = null;
+  readonly #abort = () => this.#resolve?.();
 
   beat(): void {
     this.#pending = true;
@@ -62,9 +63,10 @@ export class Pulse {
       await new Promise<void>((resolve) => {
         timer = setTimeout(resolve, ms);
         this.#resolve = resolve;
-        signal.addEventListener('abort', () => resolve(), { once: true });
+        signal.addEventListener('abort', this.#abort, { once: true });
       });
       clearTimeout(timer);
+      signal.removeEventListener('abort', this.#abort);
       this.#resolve = null;
     }
     this.#pending = false;

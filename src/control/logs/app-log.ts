@@ -4,7 +4,7 @@ import { dirname } from 'node:path';
 import type { LogBlock, LogPosition } from '../../shared/contracts/agent.ts';
 import { errnoOf, PaasError } from '../../shared/errors.ts';
 import { ActiveSegment, type Writable } from './active.ts';
-import { segmentPath, syncDirectory, type HandleCache } from './files.ts';
+import { segmentPath, storeError, syncDirectory, type HandleCache } from './files.ts';
 import { countLines } from './lines.ts';
 import type { Accepted, Positions } from './positions.ts';
 import type { AppState } from './recover.ts';
@@ -178,17 +178,33 @@ export class AppLog {
     });
   }
 
-  /** Deletes everything that was stored; positions stay, so that what instances still send begins no gap. */
+  /**
+   * Deletes everything that was stored; positions stay, so that what instances still send begins no gap. What was not
+   * durable yet is deleted with the rest and acknowledged: nobody will ever ask for it.
+   */
   remove(): Promise<void> {
+    return this.#inTurn(() => this.#delete());
+  }
+
+  /** Deletes its files unless something arrived since it was looked at. */
+  removeIfEmpty(): Promise<void> {
+    return this.#inTurn(async () => {
+      if (this.isEmpty()) await this.#delete();
+    });
+  }
+
+  async #delete(): Promise<void> {
     this.#closed.abort();
     this.#closed = new AbortController();
-    return this.#inTurn(async () => {
-      this.#fail(new PaasError('not_found', 'the log was deleted'));
-      await this.#active?.release();
-      this.#active = null;
-      this.sealed.length = 0;
-      await rm(this.directory, { recursive: true, force: true });
-    });
+    for (const { accepted, block, payload, settle } of [...this.#unsynced.splice(0), ...this.#queue.splice(0)]) {
+      this.positions.commit(accepted, block.lines);
+      this.queuedBytes -= payload.length;
+      settle();
+    }
+    await this.#active?.release();
+    this.#active = null;
+    this.sealed.length = 0;
+    await rm(this.directory, { recursive: true, force: true });
   }
 
   #inTurn(work: () => Promise<void>): Promise<void> {
@@ -276,13 +292,4 @@ export class AppLog {
     }
     for (const { settle } of undone.reverse()) settle(error);
   }
-}
-
-function storeError(cause: unknown): PaasError {
-  const code = errnoOf(cause);
-  if (code === 'ENOSPC' || code === 'EDQUOT') {
-    return new PaasError('disk_full', 'the disk is full: output was not stored', { cause });
-  }
-  const reason = cause instanceof Error ? cause.message : String(cause);
-  return new PaasError('unavailable', `output was not stored: ${reason}`, { cause });
 }

@@ -1,6 +1,7 @@
 /** The little that segments need of the file system: bounded handles, whole writes, names. */
 import { open, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
+import { errnoOf, PaasError } from '../../shared/errors.ts';
 
 const segmentName = /^(\d{10})\.seg$/;
 
@@ -100,4 +101,14 @@ export class HandleCache {
 async function closeSlot(slot: Slot): Promise<void> {
   const file = await slot.file.catch(() => null); // Who opened it was told why it failed.
   await file?.close();
+}
+
+/** Why output was not stored, in the words of the table. */
+export function storeError(cause: unknown): PaasError {
+  const code = errnoOf(cause);
+  if (code === 'ENOSPC' || code === 'EDQUOT') {
+    return new PaasError('disk_full', 'the disk is full: output was not stored', { cause });
+  }
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  return new PaasError('unavailable', `output was not stored: ${reason}`, { cause });
 }

@@ -149,7 +149,7 @@ export async function openSegmentLogStore(options: SegmentLogOptions): Promise<L
       for (const [appId, log] of logs) {
         await log.prune(isLive);
         if (!log.isEmpty()) continue;
-        await log.remove();
+        await log.removeIfEmpty();
         if (log.isEmpty()) logs.delete(appId); // Else something arrived meanwhile.
       }
     },

@@ -57,15 +57,20 @@ export class HostReconciler {
     if (host.state === 'creating') return this.#create(host, driver);
     if (host.state === 'lost' || host.state === 'deleting') return this.#remove(host, driver);
     if (host.draining === removeWhenEmpty && (await this.#empty(host))) {
-      await this.#set(host, { state: 'deleting' });
+      await this.#become('deleting', host);
       this.#control.wake.hosts();
       return;
     }
-    if (this.#heardOf(host)) return;
-    if (host.state === 'ready') {
-      await this.#set(host, { state: 'unreachable' });
+    if (this.#heardOf(host)) {
+      if (host.state === 'unreachable' && this.#control.hub.connected(host.id)) await this.#ready(host);
+    } else if (host.state === 'ready' && (await this.#become('unreachable', host))) {
       await this.#event(host, 'host.unreachable', `${host.name} does not answer; its instances and routes stay`);
     }
+  }
+
+  /** Its agent's hello has made it ready, unless another change came in between. */
+  async #ready(host: HostRow): Promise<void> {
+    if (await this.#become('ready', host)) this.#control.wake.waiting();
   }
 
   /** Connected and talking, or gone only for a moment, as an agent that restarts is. */
@@ -93,7 +98,7 @@ export class HostReconciler {
 
   async #create(host: HostRow, driver: CloudDriver): Promise<void> {
     if (host.cloud_id === null) return this.#ask(host, driver);
-    if (this.#control.hub.connected(host.id)) return;
+    if (this.#control.hub.connected(host.id)) return this.#ready(host);
     this.#notBefore.set(host.id, Date.now() + 500);
     const present = await driver.get(host.cloud_id);
     const state = present?.state ?? 'gone';
@@ -101,7 +106,7 @@ export class HostReconciler {
     if (state === 'gone' || state === 'error' || late) {
       const why = late ? 'its agent has not enrolled in time' : `the cloud says ${state}`;
       await this.#event(host, 'host.failed', `${host.name} did not come up: ${why}; it is replaced`);
-      await this.#set(host, { state: 'deleting', message: why });
+      await this.#become('deleting', host, why);
       this.#control.wake.hosts();
     } else if (present?.state === 'stopped') await driver.start(host.cloud_id);
   }
@@ -125,7 +130,8 @@ export class HostReconciler {
         userData: JSON.stringify(this.#userData(host, token)),
       });
     }
-    await this.#set(host, { cloud_id: found.id, state: 'creating', message: null });
+    // Not its state: an agent may have said hello before the cloud has answered.
+    await this.#set(host, { cloud_id: found.id, message: null });
     await this.#event(host, 'host.created', `${host.name} is being created at ${host.cloud} (${found.id})`, {
       cloudId: found.id,
     });
@@ -249,6 +255,17 @@ export class HostReconciler {
     if (host.message === message) return;
     await this.#set(host, { message });
     await this.#event(host, 'host.error', `${host.name}: ${message}`);
+  }
+
+  /** Goes on to another state, unless somebody else (a hello, a person who removes it) was faster: then false. */
+  async #become(state: string, host: HostRow, message: string | null = null): Promise<boolean> {
+    const result = await this.#control.store.db
+      .updateTable('hosts')
+      .set({ state, message })
+      .where('id', '=', host.id)
+      .where('state', '=', host.state)
+      .executeTakeFirst();
+    return result.numUpdatedRows > 0n;
   }
 
   async #set(host: HostRow, change: Partial<HostRow>): Promise<void> {

@@ -126,7 +126,7 @@ describe('roles', () => {
       if (path === '/v1/agents/enrol') continue;
       const allowed = role === 'agent' ? ['agent'] : ranks.slice(ranks.indexOf(role));
       for (const as of ['agent', ...ranks] as const) {
-        if ((allowed).includes(as)) continue;
+        if (allowed.includes(as)) continue;
         const answer = await api.call(method, concrete(path), { as, ...(method === 'GET' ? {} : { body: {} }) });
         expect(answer.code, `${as}: ${method} ${path}`).toBe('not_allowed');
       }

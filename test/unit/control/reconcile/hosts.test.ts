@@ -1,7 +1,18 @@
 import { describe, expect, it } from 'vitest';
 import { PaasError } from '../../../../src/shared/errors.ts';
 import { addHost } from '../../../support/control.ts';
-import { control, creates, hosts, later, look, restarted, waiting, useHostWorld } from '../../../support/host-world.ts';
+import { removeWhenEmpty } from '../../../../src/control/reconcile/hosts.ts';
+import {
+  control,
+  creates,
+  hosts,
+  later,
+  look,
+  ready,
+  restarted,
+  useHostWorld,
+  waiting,
+} from '../../../support/host-world.ts';
 import { instanceRow } from '../../../support/rows.ts';
 
 useHostWorld();
@@ -53,6 +64,31 @@ describe('creating', () => {
     control.cloud.before = async () => void (known = await computeHosts());
     await look();
     expect(known).toEqual(['host-1 creating -']);
+  });
+
+  it('keeps a host ready whose agent said hello before the cloud answered', async () => {
+    await prepare();
+    control.cloud.afterCreate = async () => {
+      await control.store.db.updateTable('hosts').set({ state: 'ready' }).where('name', '=', 'host-1').execute();
+    };
+    await look();
+    expect(await computeHosts()).toEqual(['host-1 ready vm-1']);
+  });
+
+  it('does not leave a host behind whose agent is there', async () => {
+    await prepare();
+    await look();
+    const { id } = await ready('host-1');
+    for (const state of ['creating', 'unreachable']) {
+      await control.store.db.updateTable('hosts').set({ state }).where('id', '=', id).execute();
+      await look();
+      expect(await computeHosts()).toEqual(['host-1 ready vm-1']);
+    }
+    const change = { state: 'creating', draining: removeWhenEmpty };
+    await control.store.db.updateTable('hosts').set(change).where('id', '=', id).execute();
+    await control.store.db.deleteFrom('instances').execute();
+    for (let i = 0; i < 3; i++) await look();
+    expect(await computeHosts()).toEqual([]);
   });
 
   it('that was interrupted before the answer is looked up, not repeated', async () => {
