@@ -1,6 +1,7 @@
 /** What keeps the repository readable and installable anywhere. */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { satisfies } from 'semver';
 import { describe, expect, it } from 'vitest';
 import { Exceptions, filesBelow, root, sources } from './support/sources.ts';
 
@@ -38,6 +39,12 @@ describe('the lock file', () => {
     const { packages } = JSON.parse(lock) as { packages: Record<string, { integrity?: string; link?: boolean }> };
     const loose = Object.entries(packages).filter(([path, { integrity, link }]) => path && !integrity && !link);
     expect(loose.map(([path]) => path)).toEqual([]);
+  });
+
+  it('has no package that the oldest supported Node refuses', () => {
+    const { packages } = JSON.parse(lock) as { packages: Record<string, { engines?: { node?: string } }> };
+    const refusing = Object.entries(packages).filter(([, { engines }]) => !satisfies('20.19.0', engines?.node ?? '*'));
+    expect(refusing.map(([path]) => path)).toEqual([]);
   });
 
   it('has no package that runs a script when it is installed', () => {

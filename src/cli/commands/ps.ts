@@ -8,6 +8,14 @@ import { ago } from '../ui/times.ts';
 const dash = (text: string | number | null | undefined): string =>
   text === null || text === undefined ? '-' : String(text);
 
+/** What there is to say of an instance; how it ended before only while that matters. */
+function remark({ state, restarts, message, exit }: InstanceRow): string {
+  if (message !== null) return message;
+  if (exit?.message === undefined || exit.message === null) return '';
+  if (state !== 'healthy') return exit.message;
+  return restarts > 0 ? `before: ${exit.message}` : '';
+}
+
 export default appCommand(
   {
     summary: 'list the instances of an app',
@@ -32,7 +40,7 @@ export default appCommand(
               row.cpu === null ? '-' : row.cpu.toFixed(2),
               `${row.memory === null ? '-' : Math.round(row.memory)}/${formatSize(row.memoryLimit)}`,
             ],
-            row.message ?? row.exit?.message ?? '',
+            remark(row),
           ]),
         );
     });
