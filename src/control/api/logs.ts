@@ -4,9 +4,10 @@ import type { ServerResponse } from 'node:http';
 import * as api from '../../shared/contracts/api.ts';
 import { PaasError } from '../../shared/errors.ts';
 import { publicEvent } from '../events/events.ts';
-import type { FollowQuery, LogEntry, LogQuery } from '../logs/port.ts';
+import type { FollowQuery, LogQuery } from '../logs/port.ts';
 import { version } from '../../shared/version.ts';
 import { endpoint, queryInt, type Call, type Endpoint } from './define.ts';
+import { LogText } from './log-text.ts';
 import { appOf, appPath } from './naming.ts';
 import { heartbeatMs, openSse, Pulse } from './sse.ts';
 
@@ -75,6 +76,7 @@ async function streamLogs(call: Call<unknown>): Promise<void> {
   const follow = call.query['follow'] === '1';
   const query = logQuery(call.query, app.id);
   const { raw } = call.reply.hijack();
+  const text = new LogText(app.name);
   const gone = new AbortController();
   raw.on('close', () => gone.abort());
   raw.writeHead(200, { 'paas-version': version, 'content-type': 'application/x-ndjson', 'cache-control': 'no-store' });
@@ -89,11 +91,11 @@ async function streamLogs(call: Call<unknown>): Promise<void> {
       const wanted: FollowQuery = cursor === undefined ? rest : { ...rest, cursor };
       for await (const batch of logs.follow(wanted, gone.signal)) {
         const mark = batch.cursor === null ? '' : `${JSON.stringify({ cursor: batch.cursor })}\n`;
-        await write(raw, render(batch.entries, app.name) + mark, gone.signal);
+        await write(raw, text.of(batch.entries) + mark, gone.signal);
       }
     } else {
       for await (const entries of logs.query(query)) {
-        await write(raw, render(entries, app.name), gone.signal);
+        await write(raw, text.of(entries), gone.signal);
         if (gone.signal.aborted) break;
       }
     }
@@ -107,12 +109,6 @@ async function streamLogs(call: Call<unknown>): Promise<void> {
   } finally {
     clearInterval(beat);
   }
-}
-
-function render(entries: readonly LogEntry[], app: string): string {
-  let text = '';
-  for (const entry of entries) text += JSON.stringify('line' in entry ? { ...entry, app } : entry) + '\n';
-  return text;
 }
 
 async function write(raw: ServerResponse, text: string, signal: AbortSignal): Promise<void> {
