@@ -156,7 +156,8 @@ async function streamDeployment(call: Call<unknown>): Promise<void> {
     if (event.appId === app.id) pulse.beat();
   });
   const output = new AbortController();
-  let following: Promise<void> | null = null;
+  // A build whose host failed is followed by another one.
+  const following = new Map<string, Promise<void>>();
   let sent = Number(call.request.headers['last-event-id'] ?? '0') || 0;
   try {
     for (;;) {
@@ -166,7 +167,9 @@ async function streamDeployment(call: Call<unknown>): Promise<void> {
         const { ts, kind, message, details } = event;
         sse.send('progress', { ts, kind, message, details }, String(sent));
       }
-      if (row?.build_id != null) following ??= sendOutput(control, app.id, row.build_id, output.signal, sse);
+      const build = row?.build_id;
+      if (build != null && !following.has(build))
+        following.set(build, sendOutput(control, app.id, build, output.signal, sse));
       if (!row || sse.closed.aborted) break;
       if (row.finished_at !== null) {
         sse.send('end', await presentDeployment(control, row));
@@ -178,7 +181,7 @@ async function streamDeployment(call: Call<unknown>): Promise<void> {
   } finally {
     unlisten();
     output.abort();
-    await following;
+    await Promise.all(following.values());
     sse.end();
   }
 }

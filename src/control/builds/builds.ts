@@ -2,13 +2,14 @@
  * Builds: source tree in, output tree out, on a build host's agent, cached.
  *
  *   queued ─► running ─► succeeded | failed
- *     ▲          │ its host was lost, its agent died, or this server was away
- *     └──────────┘ (at most three attempts)
+ *                └ its host was lost, its agent died, or this server was away: failed, and another build takes its
+ *                  place (at most three attempts). An agent runs a step once, and each attempt has its own log.
  */
 import { createHash } from 'node:crypto';
 import type { BaseRef } from '../../shared/contracts/instances.ts';
 import { buildStep, type StepResult } from '../../shared/contracts/steps.ts';
 import { PaasError, fromErrorBody } from '../../shared/errors.ts';
+import { newId } from '../../shared/ids.ts';
 import type { BuildPlan } from '../../stacks/port.ts';
 import type { Control } from '../context.ts';
 import type { Trx } from '../store/open.ts';
@@ -217,20 +218,31 @@ export class Builds {
     if (build.host_id !== null) control.hub.send(build.host_id, { type: 'stepCancel', id });
   }
 
+  /** The host of a build is gone or gave it up. For builds that run; whatever else happened meanwhile stands. */
+  async again(trx: Trx, build: BuildRow, why: string): Promise<void> {
+    const last = build.attempts >= maxAttempts;
+    const text = last ? `The build was tried ${build.attempts} times and its host failed each time: ${why}.` : why;
+    const { numUpdatedRows } = await trx
+      .updateTable('builds')
+      .set({ state: 'failed', error: JSON.stringify(new PaasError('host_failed', text)), finished_at: Date.now() })
+      .where('id', '=', build.id)
+      .where('state', '=', 'running')
+      .executeTakeFirst();
+    if (last || numUpdatedRows === 0n) return;
+    const id = newId('bld');
+    const step = JSON.stringify(buildStep.parse({ ...(JSON.parse(build.step) as object), id }));
+    await trx
+      .insertInto('builds')
+      .values({ ...build, id, step, state: 'queued', host_id: null })
+      .execute();
+    await trx.updateTable('deployments').set({ build_id: id }).where('build_id', '=', build.id).execute();
+    this.#control().logger.warn('a build begins again', { build: build.id, as: id, why });
+  }
+
   async #again(build: BuildRow, why: string): Promise<void> {
-    const control = this.#control();
-    if (build.attempts >= maxAttempts) {
-      const text = `The build was tried ${build.attempts} times and its host failed each time: ${why}.`;
-      await this.#fail(build, new PaasError('host_failed', text));
-    } else {
-      await control.store.db
-        .updateTable('builds')
-        .set({ state: 'queued', host_id: null })
-        .where('id', '=', build.id)
-        .execute();
-      control.logger.warn('a build begins again', { build: build.id, why });
-    }
-    control.wake.app(build.app_id);
+    const { store, wake } = this.#control();
+    await store.transaction((trx) => this.again(trx, build, why));
+    wake.app(build.app_id);
   }
 
   async #fail(build: BuildRow, error: PaasError): Promise<void> {

@@ -245,11 +245,20 @@ export async function advanceReleasing(control: Control, app: AppRow, deployment
   const exit = row.exit === null ? null : (JSON.parse(row.exit) as { code: number | null; reason: string });
   if (exit?.code !== 0) {
     const lines = await lastLines(control, app.id, { instance: row.id, n: 20 });
-    const how = row.state === 'lost' ? 'was lost with its host' : `ended with status ${exit?.code ?? 'unknown'}`;
-    throw new PaasError('release_failed', `The release command \`${push.spec.release}\` ${how}.`, {
-      hint: `Read all of it: \`paas logs -a ${app.name} --instance release.${row.ordinal}\`. The old release still serves.`,
-      details: { lastLines: lines },
-    });
+    const said = `\`paas logs -a ${app.name} --instance release.${row.ordinal}\``;
+    const lost = row.state === 'lost';
+    const how = lost ? 'was lost with its host' : `ended with status ${exit?.code ?? 'unknown'}`;
+    const hint = lost
+      ? `Nobody knows whether it came to its end: see what it did (${said}), then push again, which runs it again.`
+      : `Read all of it: ${said}. The old release still serves.`;
+    const told = new PaasError(
+      lost ? 'host_failed' : 'release_failed',
+      `The release command \`${push.spec.release}\` ${how}.`,
+      { hint, details: { lastLines: lines } },
+    );
+    // Not thrown: `host_failed` would have this look repeated for ever.
+    await failDeployment(control, app, deployment, told);
+    return;
   }
   const host = await buildHostFacts(control);
   if (!host) return;

@@ -6,7 +6,7 @@ import { runsOnce } from '../store/instances.ts';
 /** Declares hosts lost. Their instances end as `lost`; the next look of each app places new ones. */
 export async function loseHosts(control: Control, lost: readonly { host: HostRow; why: string }[]): Promise<void> {
   for (const { host, why } of lost) {
-    const rows = await control.store.transaction(async (trx) => {
+    const { instances: rows, builds } = await control.store.transaction(async (trx) => {
       await trx.updateTable('hosts').set({ state: 'lost', message: why }).where('id', '=', host.id).execute();
       const instances = await trx
         .selectFrom('instances')
@@ -26,13 +26,14 @@ export async function loseHosts(control: Control, lost: readonly { host: HostRow
         .where('host_id', '=', host.id)
         .where('ended_at', 'is', null)
         .execute();
-      await trx
-        .updateTable('builds')
-        .set({ state: 'queued', host_id: null })
+      const builds = await trx
+        .selectFrom('builds')
+        .selectAll()
         .where('host_id', '=', host.id)
         .where('state', '=', 'running')
         .execute();
-      return instances;
+      for (const build of builds) await control.builds.again(trx, build, `its host ${host.name} was lost`);
+      return { instances, builds };
     });
     const text = `${host.name} is lost (${why}); ${rows.length} instances are placed elsewhere`;
     await control.events.record({ kind: 'host.lost', actor: 'platform', target: host.name, message: text });
@@ -41,6 +42,7 @@ export async function loseHosts(control: Control, lost: readonly { host: HostRow
       control.say(row.app_id, `${row.process_type}.${row.ordinal}`, `lost with its host ${host.name}${next}`);
       control.wake.app(row.app_id);
     }
+    for (const build of builds) control.wake.app(build.app_id);
   }
   control.wake.routes();
   control.wake.hosts();
