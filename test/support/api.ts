@@ -91,7 +91,9 @@ export class TestApi {
       headers,
       ...(payload ? { payload } : {}),
     });
-    const body = JSON.parse(answer.body) as Record<string, unknown>;
+    // Trees and blobs are bytes.
+    const isJson = String(answer.headers['content-type']).includes('json');
+    const body = (isJson ? JSON.parse(answer.body) : {}) as Record<string, unknown>;
     const { error } = body as { error?: { code: string } };
     return { status: answer.statusCode, body, code: error?.code };
   }

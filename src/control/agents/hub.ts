@@ -31,6 +31,8 @@ interface Link {
   socket: WebSocket;
   hostId: string;
   welcomed: boolean;
+  /** A message was refused: what followed it is not looked at, the agent says it again on its next link. */
+  failed: boolean;
   lastSeen: number;
   /** Messages of one agent are handled in their order. */
   queue: Promise<void>;
@@ -55,7 +57,10 @@ export class Hub {
   /** Takes over an authenticated WebSocket of a host's agent; an older link of the same host is closed. */
   attach(hostId: string, socket: WebSocket): void {
     this.#links.get(hostId)?.socket.close(4000, 'replaced by a newer link');
-    const link: Link = { socket, hostId, welcomed: false, lastSeen: Date.now(), queue: Promise.resolve() };
+    const link: Link = {
+      ...{ socket, hostId, welcomed: false, failed: false },
+      ...{ lastSeen: Date.now(), queue: Promise.resolve() },
+    };
     this.#links.set(hostId, link);
     const touch = () => (link.lastSeen = Date.now());
     socket.on('ping', touch);
@@ -76,14 +81,14 @@ export class Hub {
 
   async #receive(link: Link, data: RawData, isBinary: boolean): Promise<void> {
     const handlers = this.#handlers;
-    if (!handlers) return;
+    if (!handlers || link.failed) return;
     const bytes = Buffer.isBuffer(data) ? data : Array.isArray(data) ? Buffer.concat(data) : Buffer.from(data);
     if (isBinary) {
       const { header, payload } = decodeFrame(bytes);
       await handlers.logs(link.hostId, parse(logBlock, header), payload);
       return;
     }
-    const message = parse(agentMessage, JSON.parse(bytes.toString('utf8')));
+    const message = parse(agentMessage, parseJson(bytes));
     if (message.type !== 'hello') {
       if (link.welcomed) await handlers.message(link.hostId, message);
       return;
@@ -100,6 +105,7 @@ export class Hub {
   }
 
   #fail(link: Link, error: unknown): void {
+    link.failed = true;
     this.#logger.error('a message of an agent was refused; its link is closed', error, { hostId: link.hostId });
     link.socket.close(4001, error instanceof PaasError ? error.code : 'internal');
   }
@@ -141,6 +147,14 @@ export class Hub {
 
 function send(link: Link, message: ControlMessage): void {
   if (link.socket.readyState === link.socket.OPEN) link.socket.send(JSON.stringify(message));
+}
+
+function parseJson(bytes: Buffer): unknown {
+  try {
+    return JSON.parse(bytes.toString('utf8'));
+  } catch (cause) {
+    throw new PaasError('bad_request', 'A message of an agent is not JSON.', { cause });
+  }
 }
 
 function parse<T extends z.ZodMiniType>(schema: T, value: unknown): z.infer<T> {

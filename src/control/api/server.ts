@@ -33,6 +33,8 @@ export function createApi(deps: ApiDeps): FastifyInstance {
     bodyLimit,
     logger: false,
     forceCloseConnections: true,
+    // A path that cannot be decoded, or has a part that is too long, never comes to a handler.
+    frameworkErrors: (error, request, reply) => void answerError(deps, error, request, reply),
     requestTimeout: 0,
     routerOptions: { maxParamLength: 300 },
   });
@@ -104,7 +106,7 @@ async function serve(
     control: deps.control,
     principal,
     params: request.params as Record<string, string>,
-    query: request.query as Record<string, string>,
+    query: single(request.query as Record<string, string | string[]>),
     body,
     request,
     reply,
@@ -161,6 +163,13 @@ async function idempotent(
     if (recorded.body === null) await abandonIdempotent(store, keyId, key);
     throw error;
   }
+}
+
+/** Query parameters, each given once. @throws PaasError bad_request */
+function single(query: Record<string, string | string[]>): Record<string, string> {
+  for (const [name, value] of Object.entries(query))
+    if (typeof value !== 'string') throw new PaasError('bad_request', `${name} is given more than once.`);
+  return query as Record<string, string>;
 }
 
 const nobody: Principal = { name: 'nobody', keyId: '', role: 'agent', hostId: null };

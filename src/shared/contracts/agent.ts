@@ -33,7 +33,9 @@ export const agentUserData = z.object({
   /** PEM of the CA to trust, when the control plane's certificate is not from a public one. */
   ca: z.optional(z.string()),
   /** Router role: where users connect. */
-  router: z.optional(z.object({ driver: z.string(), address: z.string(), port: z.int() })),
+  router: z.optional(
+    z.object({ driver: z.string(), address: z.string(), port: z.int().check(z.minimum(0), z.maximum(65_535)) }),
+  ),
 });
 export type AgentUserData = z.infer<typeof agentUserData>;
 

@@ -7,6 +7,11 @@ import { dnsLabel } from '../ids.ts';
 
 export const label = z.string().check(z.regex(dnsLabel, 'must be a DNS label: a-z, 0-9 and -, at most 63 characters'));
 
+/** Text that a process is given: neither its environment nor its arguments can hold a NUL (execve(2)). */
+export const processText = z
+  .string()
+  .check(z.refine((text) => !text.includes('\0'), 'must not contain a NUL character'));
+
 /** Process type names become instance names (`web.1`) and config keys; same rule as a DNS label. */
 export const processTypeName = label;
 
@@ -24,12 +29,16 @@ export const health = z.object({
 });
 export type Health = z.infer<typeof health>;
 
+export const commandLine = processText.check(z.minLength(1));
+export const instanceCount = z.int().check(z.nonnegative(), z.maximum(1000));
+export const memorySize = z.int().check(z.minimum(16));
+
 export const processSpec = z.object({
   kind: processKind,
   /** A shell command line (`sh -c`). Absent: the stack's default for this process type. */
-  command: z.optional(z.string().check(z.minLength(1))),
-  instances: z.optional(z.int().check(z.nonnegative(), z.maximum(1000))),
-  memoryMb: z.optional(z.int().check(z.minimum(16))),
+  command: z.optional(commandLine),
+  instances: z.optional(instanceCount),
+  memoryMb: z.optional(memorySize),
   /** Cores; absent: no limit. */
   cpu: z.optional(z.number().check(z.positive())),
   health: z.optional(health),
@@ -44,7 +53,7 @@ export type ProcessSpec = z.infer<typeof processSpec>;
 export const routeText = z.string().check(z.minLength(1), z.maxLength(1024));
 
 export const envName = z.string().check(z.regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'must be a name of letters, digits and _'));
-export const configMap = z.record(envName, z.string());
+export const configMap = z.record(envName, processText);
 
 export const strategy = z.enum(['rolling', 'canary', 'recreate']);
 
@@ -52,8 +61,8 @@ export const appSpec = z.object({
   name: label,
   stack: z.optional(z.string()),
   base: z.optional(z.string()),
-  build: z.optional(z.string()),
-  release: z.optional(z.string()),
+  build: z.optional(processText),
+  release: z.optional(processText),
   processes: z.record(processTypeName, processSpec),
   routes: z.optional(z.array(routeText)),
   config: z.optional(configMap),

@@ -1,6 +1,7 @@
 /** What control and agent say to each other about instances. */
 import * as z from 'zod/mini';
 import { health, processKind } from './app-spec.ts';
+import { portNumber } from './routes.ts';
 
 /** Life of an instance, as `paas ps` prints it. */
 export const instanceState = z.enum([
@@ -65,7 +66,7 @@ export const instanceStatus = z.object({
   /** Whether it may be routed to; false while a readiness probe fails. */
   ready: z.boolean(),
   address: z.nullable(z.string()),
-  port: z.nullable(z.int()),
+  port: z.nullable(portNumber),
   startedAt: z.nullable(z.string()),
   restarts: z.int(),
   /** What it waits for or why it failed, for people. */

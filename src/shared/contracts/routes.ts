@@ -1,13 +1,15 @@
 /** The route table: all that a router knows. Made by the control plane, kept by the agent beside the router. */
 import * as z from 'zod/mini';
 
+export const portNumber = z.int().check(z.minimum(1), z.maximum(65_535));
+
 export const endpoint = z.object({
   instance: z.string(),
   /** `web.3`, for the access log. */
   name: z.string(),
   release: z.int(),
   address: z.string(),
-  port: z.int(),
+  port: portNumber,
 });
 export type Endpoint = z.infer<typeof endpoint>;
 
@@ -31,7 +33,7 @@ export const httpRoute = z.object({
 });
 export type HttpRoute = z.infer<typeof httpRoute>;
 
-export const tcpRoute = z.object({ port: z.int(), backend: z.string() });
+export const tcpRoute = z.object({ port: portNumber, backend: z.string() });
 export type TcpRoute = z.infer<typeof tcpRoute>;
 
 export const routeTable = z.object({

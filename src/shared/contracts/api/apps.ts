@@ -3,7 +3,17 @@
  * App paths begin with /v1/projects/:project/environments/:environment/apps/:app (below: A).
  */
 import * as z from 'zod/mini';
-import { appSpec, configMap, label, processKind, routeText, strategy } from '../app-spec.ts';
+import {
+  appSpec,
+  commandLine,
+  configMap,
+  instanceCount,
+  label,
+  memorySize,
+  processKind,
+  routeText,
+  strategy,
+} from '../app-spec.ts';
 import { digest, instanceExit, instanceState } from '../instances.ts';
 
 const iso = z.string();
@@ -67,10 +77,10 @@ export const pushRequest = z.object({
     z.record(
       z.string(),
       z.object({
-        instances: z.optional(z.int()),
-        memoryMb: z.optional(z.int()),
-        cpu: z.optional(z.number()),
-        command: z.optional(z.string()),
+        instances: z.optional(instanceCount),
+        memoryMb: z.optional(memorySize),
+        cpu: z.optional(z.number().check(z.positive())),
+        command: z.optional(commandLine),
       }),
     ),
     {},
@@ -165,10 +175,10 @@ export const scaleRequest = z.object({
   processes: z.record(
     label,
     z.object({
-      instances: z.optional(z.int().check(z.nonnegative(), z.maximum(1000))),
+      instances: z.optional(instanceCount),
       /** Relative change; applied atomically on the server. */
       delta: z.optional(z.int()),
-      memoryMb: z.optional(z.int().check(z.minimum(16))),
+      memoryMb: z.optional(memorySize),
       /** null takes the limit away. */
       cpu: z.optional(z.nullable(z.number().check(z.positive()))),
     }),

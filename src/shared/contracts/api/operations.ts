@@ -1,6 +1,6 @@
 /** Logs, events, one-off commands, hosts, clouds and base images in the HTTP API (contracts/api.ts). */
 import * as z from 'zod/mini';
-import { label } from '../app-spec.ts';
+import { label, memorySize, processText } from '../app-spec.ts';
 import { digest } from '../instances.ts';
 
 const iso = z.string();
@@ -58,10 +58,10 @@ export const sessionRequest = z.object({
   kind: z.enum(['run', 'exec']),
   /** exec: `web.1` */
   instance: z.optional(z.string()),
-  argv: z.array(z.string()).check(z.minLength(1)),
+  argv: z.array(processText).check(z.minLength(1)),
   tty: z.optional(z.object({ columns: z.int(), rows: z.int() })),
   detach: z._default(z.boolean(), false),
-  memoryMb: z.optional(z.int()),
+  memoryMb: z.optional(memorySize),
 });
 export const sessionResponse = z.object({
   session: z.nullable(z.string()),
