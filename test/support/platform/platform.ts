@@ -15,8 +15,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { signSpeedycloudHeader } from '../../../src/clouds/signing/speedycloud.ts';
-import type { AppSummary, InstanceRow } from '../../../src/shared/contracts/api.ts';
-import type { LogGap, LogLine } from '../../../src/shared/contracts/api.ts';
+import type { AppSummary, InstanceRow, LogGap, LogLine } from '../../../src/shared/contracts/api.ts';
 import { ask, SteadyLoad, type Answer, type Asked } from './http.ts';
 import { CliResult, runCli, startCli, type CliOptions, type RunningCli } from './cli.ts';
 import { allOf, groupsOf, killNow, processesOf, type PlatformProcesses } from './processes.ts';
@@ -31,6 +30,8 @@ export interface PlatformOptions {
   env?: NodeJS.ProcessEnv;
   /** false: `paas up` is left to the test. */
   up?: boolean;
+  /** Directory below which everything of it lives, instead of that for temporary files. */
+  under?: string;
 }
 
 export async function startPlatform(options: PlatformOptions = {}): Promise<Platform> {
@@ -57,8 +58,8 @@ export class Platform {
   url = '';
   routerPort = 0;
 
-  constructor({ home = 'open', flags = [], env = {} }: PlatformOptions) {
-    this.root = realpathSync(mkdtempSync(join(tmpdir(), 'paas-e2e-')));
+  constructor({ home = 'open', flags = [], env = {}, under = tmpdir() }: PlatformOptions) {
+    this.root = realpathSync(mkdtempSync(join(under, 'paas-e2e-')));
     chmodSync(this.root, 0o711);
     this.home = join(this.root, 'home');
     mkdirSync(this.home);
