@@ -18,13 +18,14 @@ export class Output {
     this.#text += text;
   }
 
+  /** @param bytes valid until it returns: what the system does not take at once is copied */
   bytes(bytes: Buffer): void {
     if (bytes.length <= small) {
       this.#text += bytes.toString('latin1');
       return;
     }
     this.flush();
-    if (this.#socket.writable) this.#socket.write(bytes);
+    if (this.#socket.writable) this.#socket.write(Buffer.from(bytes));
   }
 
   /** Content in the chunked coding. Empty content is left out, since an empty chunk ends a body. */
