@@ -1,6 +1,7 @@
 /** What an end of a process means, and what follows from it. Pure. */
 import { createHash } from 'node:crypto';
 import type { InstanceExit, InstanceSpec } from '../../shared/contracts/instances.ts';
+import type { PaasError } from '../../shared/errors.ts';
 import { restartDelay, steadyMs } from './backoff.ts';
 import type { InstanceRecord } from './record.ts';
 import type { RunEnd } from './run.ts';
@@ -58,13 +59,19 @@ export function afterEnd(record: InstanceRecord, cause: Cause, exit: InstanceExi
 }
 
 /** The record after a start that failed before the app's first instruction. */
-export function afterFailedStart(record: InstanceRecord, message: string, final: boolean, now: number): InstanceRecord {
+export function afterFailedStart(
+  record: InstanceRecord,
+  { code, message, hint }: PaasError,
+  final: boolean,
+  now: number,
+): InstanceRecord {
   const exit: InstanceExit = {
     code: null,
     signal: null,
     reason: 'start-failed',
     at: new Date(now).toISOString(),
     message,
+    failure: { code, hint },
   };
   const next = { ...record, running: false, healthy: false, exit };
   return final ? { ...next, done: true } : { ...next, ...countCrash({ ...record, healthy: false }, now) };

@@ -191,7 +191,7 @@ export class Instance {
       log.error('instance could not be started', { instance: this.id, ...errorFields(thrown) });
       const error = asPaasError(thrown);
       const final = spec.restart === 'never' && (!error.retryable || this.record.crashes >= onceAttempts);
-      this.#save(afterFailedStart(this.record, error.message, final, clock.now()));
+      this.#save(afterFailedStart(this.record, error, final, clock.now()));
     }
   }
 

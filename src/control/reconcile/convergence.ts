@@ -7,7 +7,7 @@ import { keptRunning } from '../deploy/diff.ts';
 import { failureOf } from '../rollout/machine.ts';
 import type { DeploymentRow } from '../store/schema.ts';
 import { capacityProblem } from './capacity.ts';
-import { lastLines } from './evidence.ts';
+import { hostTrouble, lastLines } from './evidence.ts';
 
 export async function judgeConvergence(
   control: Control,
@@ -38,14 +38,14 @@ export async function judgeConvergence(
     else if (failing && !stopped) {
       const name = `${failing.processType}.${failing.ordinal}`;
       const lines = await lastLines(control, appId, { instance: failing.id, n: 20 });
-      const error = new PaasError(
-        'unhealthy',
-        `${name} of v${failing.release} does not become healthy: ${failureOf(failing) ?? ''}.`,
-        {
-          hint: `It is tried again and again. Read \`paas logs -a ${app.name} --instance ${name}\`.`,
-          details: { instance: name, lastLines: lines },
-        },
-      );
+      const trouble = hostTrouble(failing);
+      const what = trouble ? 'cannot start' : 'does not become healthy';
+      const todo = trouble?.hint ?? `Read \`paas logs -a ${app.name} --instance ${name}\`.`;
+      const text = `${name} of v${failing.release} ${what}: ${failureOf(failing) ?? ''}.`;
+      const error = new PaasError(trouble?.code ?? 'unhealthy', text, {
+        hint: `It is tried again and again. ${todo}`,
+        details: { instance: name, lastLines: lines },
+      });
       await end(control, deployment, error);
     } else {
       const problem = await capacityProblem(control, appId);

@@ -11,7 +11,7 @@ import type { Formation, ReleaseProcesses } from '../deploy/types.ts';
 import { decide, type RolloutDecision, type RolloutInput } from '../rollout/machine.ts';
 import type { AppRow, DeploymentRow, RolloutRow } from '../store/schema.ts';
 import { capacityProblem } from './capacity.ts';
-import { lastLines } from './evidence.ts';
+import { hostTrouble, lastLines } from './evidence.ts';
 
 export async function advanceRollout(control: Control, app: AppRow, deployment: DeploymentRow): Promise<void> {
   const row = await control.store.db
@@ -201,8 +201,11 @@ async function unhealthy(
   const name = `${instance.processType}.${instance.ordinal}`;
   const lines = await lastLines(control, app.id, { instance: instance.id, n: 20 });
   const serves = row.from_release === null ? 'Nothing was running before' : `v${row.from_release} still serves`;
-  return new PaasError('unhealthy', `${name} of v${row.to_release} did not become healthy: ${reason}.`, {
-    hint: `${serves}. Read more: \`paas logs -a ${app.name} --instance ${name} -n 200\`.`,
+  const trouble = hostTrouble(instance);
+  const what = trouble ? 'cannot start' : 'did not become healthy';
+  const todo = trouble?.hint ?? `Read more: \`paas logs -a ${app.name} --instance ${name} -n 200\`.`;
+  return new PaasError(trouble?.code ?? 'unhealthy', `${name} of v${row.to_release} ${what}: ${reason}.`, {
+    hint: `${serves}. ${todo}`,
     details: { instance: name, release: row.to_release, reason, lastLines: lines },
   });
 }

@@ -57,6 +57,8 @@ export const instanceExit = z.object({
   reason: z.enum(['exited', 'oom', 'stopped', 'killed', 'liveness', 'startup-timeout', 'start-failed', 'unknown']),
   at: z.string(),
   message: z.optional(z.string()),
+  /** start-failed: the code of the error table for what kept it from starting, and what to do. */
+  failure: z.optional(z.object({ code: z.string(), hint: z.string() })),
 });
 export type InstanceExit = z.infer<typeof instanceExit>;
 
