@@ -4,7 +4,7 @@ import type { LogStore } from './logs/port.ts';
 import type { HostReconciler } from './reconcile/hosts.ts';
 import type { Sessions } from './sessions/sessions.ts';
 import type { Events } from './events/events.ts';
-import type { Usage } from './agents/reports.ts';
+import type { Disks, Usage } from './agents/reports.ts';
 import type { Hub } from './agents/hub.ts';
 import type { Routing } from './reconcile/routing.ts';
 import type { Sealer } from './secrets.ts';
@@ -44,6 +44,7 @@ export interface Control {
   logger: Logger;
   /** Measurements of agents, in memory only. */
   usage: Usage;
+  disks: Disks;
   /** Places a one-off that waits, if a host has room. */
   placeOnce: (row: InstanceRow) => Promise<boolean>;
   diskWarnings: () => Promise<string[]>;

@@ -108,6 +108,7 @@ export async function startServer(config: ServerConfig, logger: Logger): Promise
     logger,
     wake: loops.wake,
     usage: new Map(),
+    disks: new Map(),
     engine: new AgentsEngine(instances, placing),
     placing,
     routing: new Routing(store, hub, settings.timing.drain),

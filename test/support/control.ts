@@ -105,7 +105,7 @@ export async function makeControl(
   const lines: Promise<unknown>[] = [];
   const control: TestControl = {
     ...{ settings, serverId: 'srv_test', startedAt: change.startedAt ?? Date.now() - 3600_000 },
-    ...{ store, logger, hub, clouds, fakeHub, cloud, woken, errors, logs, placing, usage: new Map() },
+    ...{ store, logger, hub, clouds, fakeHub, cloud, woken, errors, logs, placing, usage: new Map(), disks: new Map() },
     url: () => 'http://127.0.0.1:7070',
     events: new Events(store),
     sealer: new Sealer(Buffer.alloc(32, 7)),

@@ -9,6 +9,8 @@ import { applyReport } from './reports.ts';
 
 type Hello = Extract<AgentMessage, { type: 'hello' }>;
 
+const maxOwners = 5000;
+
 export function createHandlers(control: Control): HubHandlers {
   /** Positions that became durable since the last acknowledgement to each host. */
   const acks = new Map<string, Map<string, { instance: string; stream: 'stdout' | 'stderr'; offset: number }>>();
@@ -43,6 +45,7 @@ export function createHandlers(control: Control): HubHandlers {
       .execute();
     await applyReport(control, { hostId, generation, instances, full: true });
     remember(instances);
+    control.disks.set(hostId, facts.disk);
     for (const result of stepResults) await control.builds.finished(hostId, result);
     const known = new Set([...steps, ...stepResults.map((result) => result.id)]);
     const messages: ControlMessage[] = [
@@ -101,6 +104,7 @@ export function createHandlers(control: Control): HubHandlers {
     switch (received.type) {
       case 'report': {
         remember(received.instances);
+        control.disks.set(hostId, received.disk);
         await applyReport(control, { hostId, ...received });
         return;
       }
@@ -152,8 +156,12 @@ export function createHandlers(control: Control): HubHandlers {
       acknowledge(hostId, { instance: header.instance, stream: header.stream, offset: header.to });
       return false;
     }
-    if (owners.size > 50_000) owners.clear();
     owners.set(key, hostId);
+    // The longest known goes first; one that still writes is looked up again.
+    for (const oldest of owners.keys()) {
+      if (owners.size <= maxOwners) break;
+      owners.delete(oldest);
+    }
     return true;
   }
 
@@ -176,7 +184,6 @@ export function createHandlers(control: Control): HubHandlers {
 
   function remember(instances: Hello['instances']): void {
     for (const { id, cpu, memoryMb } of instances) control.usage.set(id, { cpu, memoryMb });
-    if (control.usage.size > 100_000) control.usage.clear();
   }
 
   function closed(hostId: string): void {

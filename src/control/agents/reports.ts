@@ -16,6 +16,9 @@ export interface Report {
 /** Usage figures live in memory only: they are measurements, not state. */
 export type Usage = Map<string, { cpu: number; memoryMb: number }>;
 
+/** Space on the disks of hosts, by host id, as last heard. */
+export type Disks = Map<string, { totalMb: number; freeMb: number }>;
+
 /** Takes a report up in one transaction and wakes what may act on it. */
 export async function applyReport(control: Control, report: Report): Promise<void> {
   const apps = new Set<string>();

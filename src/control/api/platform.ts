@@ -114,7 +114,7 @@ async function status(control: Control): Promise<api.StatusResponse> {
 
 async function warnings(
   control: Control,
-  hosts: { name: string; state: string; message: string | null; facts: string | null }[],
+  hosts: { id: string; name: string; state: string; message: string | null; facts: string | null }[],
   problems: string[],
 ): Promise<string[]> {
   const lines = [...problems];
@@ -125,7 +125,7 @@ async function warnings(
     if (!host.facts) continue;
     const facts = JSON.parse(host.facts) as { notices: string[]; disk: { totalMb: number; freeMb: number } };
     for (const notice of facts.notices) notices.set(notice, [...(notices.get(notice) ?? []), host.name]);
-    const { totalMb, freeMb } = facts.disk;
+    const { totalMb, freeMb } = control.disks.get(host.id) ?? facts.disk;
     if (totalMb > 0 && freeMb < Math.min(totalMb * 0.05, 1024))
       lines.push(`${host.name} has only ${Math.round(freeMb)} MiB of disk left`);
   }

@@ -48,6 +48,9 @@ export interface PackStoreOptions {
   now?: () => number;
 }
 
+/** Longer than any one push; see Leases. */
+const longestLeaseMs = 24 * 3_600_000;
+
 /** Largest object that `readBlob` gives in one piece. */
 const maxReadBytes = 64 * 1024 * 1024;
 
@@ -60,7 +63,8 @@ export async function openPackStore(directory: string, options: PackStoreOptions
   const index = new ObjectIndex();
   const files = new PackFiles(packsDirectory);
   const objects = new Objects(index, files, await loadPacks(files, index));
-  const leases = new Leases(options.leaseMs ?? 30 * 60_000, now);
+  const uploadTtlMs = options.uploadTtlMs ?? 6 * 3_600_000;
+  const leases = new Leases(options.leaseMs ?? 30 * 60_000, longestLeaseMs, now);
   const uploads = await Uploads.open({
     directory: uploadsDirectory,
     maxUploadBytes: options.maxUploadBytes ?? 64 * 1024 ** 3,
@@ -72,7 +76,7 @@ export async function openPackStore(directory: string, options: PackStoreOptions
     isPublished: (id) => files.byId(id)?.bytes,
     renew: (lease) => leases.renew(lease),
   });
-  return new PackStore({ objects, leases, uploads, uploadsDirectory, now, openedAt: now(), options });
+  return new PackStore({ objects, leases, uploads, uploadsDirectory, now, openedAt: now(), uploadTtlMs });
 }
 
 interface Parts {
@@ -82,7 +86,7 @@ interface Parts {
   uploadsDirectory: string;
   now: () => number;
   openedAt: number;
-  options: PackStoreOptions;
+  uploadTtlMs: number;
 }
 
 class PackStore implements BlobStore {
@@ -185,10 +189,10 @@ class PackStore implements BlobStore {
 
   async collect(liveRoots: AsyncIterable<string> | Iterable<string>, { graceMs }: CollectOptions): Promise<Collected> {
     if (this.#collecting) throw new PaasError('locked', 'The blob store is being collected already.');
-    const { objects, leases, uploads, now, openedAt, options } = this.#parts;
+    const { objects, leases, uploads, now, openedAt, uploadTtlMs } = this.#parts;
     this.#collecting = true;
     try {
-      const expiredUploads = await uploads.expire(now() - (options.uploadTtlMs ?? 6 * 3_600_000));
+      const expiredUploads = await uploads.expire(now() - uploadTtlMs);
       const nothing = { damaged: [], removedObjects: 0, freedBytes: 0, expiredUploads };
       if (now() - openedAt < leases.durationMs) return { skipped: 'just-opened', ...nothing };
       const write = (places: ObjectPlace[], bornAt: number): Promise<WrittenPack> => this.#move(places, bornAt);

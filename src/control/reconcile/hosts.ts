@@ -43,6 +43,8 @@ export class HostReconciler {
   /** One look at all hosts; every step is small, and the next look goes on from what is recorded. */
   async reconcile(): Promise<void> {
     const hosts = await this.#control.store.db.selectFrom('hosts').selectAll().orderBy('created_at').execute();
+    const known = new Set(hosts.map(({ id }) => id));
+    for (const id of this.#notBefore.keys()) if (!known.has(id)) this.#notBefore.delete(id);
     const results = await Promise.allSettled(hosts.map((host) => this.#advance(host)));
     for (const [index, result] of results.entries()) {
       if (result.status === 'rejected') await this.#failed(hosts[index]!, result.reason);
