@@ -2,6 +2,7 @@
  * The data directory: where everything lies. The root is searchable by apps (0711), since their
  * own directories lie below; what is private is 0600 or in a 0700 directory.
  *
+ *   format.json        version of this layout
  *   agent.lock         identity of the agent that runs here
  *   key.json           host id, the agent's own key, hash of the enrolment token that it came from
  *   assignment.json    the last assignment taken up
@@ -16,6 +17,7 @@
  */
 import { chmodSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { checkFormat } from '../shared/data-format.ts';
 
 export interface DataDir {
   root: string;
@@ -32,7 +34,13 @@ export interface DataDir {
   router: string;
 }
 
-/** Paths of a data directory, which is created where it is missing. */
+/** Raised with every change that an older agent would misread. */
+export const agentFormat = 1;
+
+/**
+ * Paths of a data directory, which is created where it is missing.
+ * @throws PaasError conflict when a later version wrote it, corrupt
+ */
 export function openDataDir(root: string): DataDir {
   const at = (name: string) => join(root, name);
   const dir: DataDir = {
@@ -53,7 +61,9 @@ export function openDataDir(root: string): DataDir {
     mkdirSync(path, { recursive: true, mode });
     chmodSync(path, mode);
   };
-  for (const path of [dir.root, dir.builds, dir.caches, dir.bases, dir.instances]) make(path, 0o711);
+  make(dir.root, 0o711);
+  checkFormat(dir.root, 'the agent', agentFormat);
+  for (const path of [dir.builds, dir.caches, dir.bases, dir.instances]) make(path, 0o711);
   for (const path of [dir.steps, dir.trees, dir.router]) make(path, 0o700);
   return dir;
 }

@@ -63,7 +63,7 @@ export async function shutDownLocalCloud(dataDir: string, timeoutMs = 60_000): P
   });
 }
 
-/** Reads what the cloud remembers, changing nothing. @throws PaasError corrupt, unsupported (a later version's) */
+/** Reads what the cloud remembers, changing nothing. @throws PaasError corrupt, conflict (a later version's) */
 export function checkLocalCloudState(dataDir: string): void {
   openState(dataDir, () => undefined);
 }

@@ -41,7 +41,7 @@ interface Options {
 /**
  * Runs until it is told to end (SIGTERM, SIGINT, /platform/shutdown).
  * @returns the exit code 0
- * @throws PaasError usage, locked (another one runs on this directory), corrupt, unsupported, conflict (port taken)
+ * @throws PaasError usage, locked (another one runs on this directory), corrupt, conflict (port taken, data of a later version)
  */
 export async function main(argv: string[], env: NodeJS.ProcessEnv): Promise<number> {
   // Directories of hosts are to be passable by their apps' users; what is private says so wherever it is made.

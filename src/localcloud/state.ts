@@ -7,7 +7,7 @@ import { realpathSync } from 'node:fs';
 import { join } from 'node:path';
 import * as z from 'zod/mini';
 import type { SpeedyProvision } from '../shared/contracts/speedycloud.ts';
-import { PaasError } from '../shared/errors.ts';
+import { laterVersion } from '../shared/data-format.ts';
 import { readJsonFile, writeDurably } from '../shared/files.ts';
 import type { CloudLog } from './log.ts';
 
@@ -84,9 +84,7 @@ export function openState(dataDir: string, log: CloudLog): CloudState {
   const path = join(dataDir, 'state.json');
   const found = readJsonFile(path, anyVersion);
   if (found && found.version > stateVersion) {
-    throw new PaasError('unsupported', `${path} was written by a later version (format ${found.version})`, {
-      hint: 'Upgrade this program, or choose another data directory.',
-    });
+    throw laterVersion(path, found.version, stateVersion);
   }
   const record = found ? readJsonFile(path, cloudRecord) : undefined;
   const state: CloudRecord = record ?? {

@@ -142,6 +142,7 @@ const schemasElsewhere: Readonly<Record<string, string>> = {
   'src/router/embedded/admin-client.ts': 'the router’s own socket, between driver and program of one build',
   'src/router/embedded/layout.ts': 'file of the router: where it listens',
   'src/router/embedded/options.ts': 'file of the router: its options',
+  'src/shared/data-format.ts': 'file: the version of a data directory',
   'src/shared/lock-file.ts': 'file: who holds a lock',
   'src/stacks/support/node-manifest.ts': 'package.json, which npm has fixed',
 };

@@ -1,5 +1,7 @@
 /** The one suite of the Store port, run on every dialect. */
 import { beforeEach, describe, expect, it, type TestContext } from 'vitest';
+import { sql } from 'kysely';
+import { migrations, type Migration } from '../../src/control/store/migrations/index.ts';
 import { openStore, type Store } from '../../src/control/store/open.ts';
 import { durability } from './store/durability.ts';
 import { instances } from './store/instances.ts';
@@ -61,6 +63,49 @@ export function storeSuite(name: string, harness: StoreHarness): void {
           hint: expect.stringContaining('Upgrade') as string,
         });
         await expect(openStore(url)).rejects.toMatchObject({ code: 'conflict' });
+      });
+
+      const second: Migration = {
+        name: '0002-second',
+        up: async (db) => {
+          await db.schema.alterTable('meta').addColumn('note', 'text').execute();
+          await sql`update meta set note = value`.execute(db);
+        },
+      };
+
+      it('upgrades data of the version before, once, and keeps all that is in it', async () => {
+        const url = await harness.fresh();
+        const before = await stores.open(url);
+        await before.db.insertInto('meta').values({ key: 'k', value: 'v' }).execute();
+        await before.close();
+        for (let start = 1; start <= 2; start++) {
+          const upgraded = await openStore(url, [...migrations, second]);
+          const rows = await sql`select * from meta`.execute(upgraded.db);
+          expect(rows.rows).toEqual([{ key: 'k', value: 'v', note: 'v' }]);
+          await upgraded.close();
+        }
+        await expect(openStore(url)).rejects.toMatchObject({ code: 'conflict' });
+      });
+
+      it('leaves data as they were where an upgrade fails, and upgrades them later', async () => {
+        const url = await harness.fresh();
+        const before = await stores.open(url);
+        await before.db.insertInto('meta').values({ key: 'k', value: 'v' }).execute();
+        await before.close();
+        const broken: Migration = {
+          name: '0003-broken',
+          up: async (db) => {
+            await sql`update nothing set x = 1`.execute(db);
+          },
+        };
+        await expect(openStore(url, [...migrations, second, broken])).rejects.toMatchObject({
+          message: expect.stringContaining('cannot be upgraded') as string,
+          hint: expect.stringContaining('Nothing was changed') as string,
+        });
+        const again = await stores.open(url);
+        expect(await again.db.selectFrom('meta').selectAll().execute()).toEqual([{ key: 'k', value: 'v' }]);
+        await again.close();
+        await (await openStore(url, [...migrations, second])).close();
       });
 
       it('gives numbers back as numbers, up to the largest that is exact', async () => {

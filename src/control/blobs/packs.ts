@@ -1,6 +1,7 @@
 /**
  * The blob store on a local disk: packs of many objects instead of a file for each.
  *
+ *   format.json          version of this layout
  *   packs/pak_….pack     a pack stream, exactly as it was uploaded; never changed once it is there
  *   packs/pak_….idx      what lies where in it (sidecar.ts); can be made again
  *   uploads/pak_….N.part an upload of N bytes under way
@@ -11,6 +12,7 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
+import { checkFormat } from '../../shared/data-format.ts';
 import { PaasError } from '../../shared/errors.ts';
 import { looksLikeDirectory, type TreeEntry } from '../../shared/tree/directory.ts';
 import { sha256 } from '../../shared/tree/hash.ts';
@@ -48,17 +50,25 @@ export interface PackStoreOptions {
   now?: () => number;
 }
 
+/** Raised with every change that an older server would misread. */
+export const blobsFormat = 1;
+
 /** Longer than any one push; see Leases. */
 const longestLeaseMs = 24 * 3_600_000;
 
 /** Largest object that `readBlob` gives in one piece. */
 const maxReadBytes = 64 * 1024 * 1024;
 
-/** Opens the store in `directory`, which is made if need be. Damage is found and reported, never deleted. */
+/**
+ * Opens the store in `directory`, which is made if need be. Damage is found and reported, never deleted.
+ * @throws PaasError conflict when a later version wrote it
+ */
 export async function openPackStore(directory: string, options: PackStoreOptions = {}): Promise<BlobStore> {
   const now = options.now ?? Date.now;
   const packsDirectory = join(directory, 'packs');
   const uploadsDirectory = join(directory, 'uploads');
+  await mkdir(directory, { recursive: true, mode: 0o700 });
+  checkFormat(directory, 'the blob store', blobsFormat);
   for (const path of [packsDirectory, uploadsDirectory]) await mkdir(path, { recursive: true, mode: 0o700 });
   const index = new ObjectIndex();
   const files = new PackFiles(packsDirectory);

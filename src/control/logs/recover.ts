@@ -29,7 +29,7 @@ interface ScannedSegment {
 
 /**
  * What is stored of an app, made durable. `notice` is told of everything that was not as it should be. Throws
- * `unsupported` for files of a later version.
+ * `conflict` for files of a later version.
  */
 export async function openApp(
   directory: string,

@@ -4,7 +4,7 @@
  * ones loses nothing but their lines.
  */
 import { setImmediate } from 'node:timers/promises';
-import { PaasError } from '../../shared/errors.ts';
+import { laterVersion } from '../../shared/data-format.ts';
 import { encodeFrame, findFrame, readFrame } from './frame.ts';
 import type { Block, Gap, Origin } from './lines.ts';
 import type { PositionRow } from './positions.ts';
@@ -105,7 +105,7 @@ const unknownOrigin: Origin = { id: '?', name: '?', process: '?', release: null,
 
 /**
  * All sound frames of a segment file. Damage is stepped over, and what it took is added to the gap before the next
- * block of the same instance. Lets other work run in between. Throws `unsupported` for a later version's file.
+ * block of the same instance. Lets other work run in between. Throws `conflict` for a later version's file.
  */
 export async function scanSegment(n: number, file: Buffer): Promise<SegmentScan> {
   const scan: SegmentScan = { head: null, blocks: [], origins: [], end: 0, damaged: 0 };
@@ -158,13 +158,7 @@ function toBlock(header: BlockHeader, origin: Origin, n: number, payloadAt: numb
 
 function checkVersion(head: Head, n: number): void {
   if (head.version <= segmentVersion) return;
-  throw new PaasError(
-    'unsupported',
-    `log segment ${n} has version ${head.version}; this server reads ${segmentVersion}`,
-    {
-      hint: 'Start the newer server that wrote it.',
-    },
-  );
+  throw laterVersion(`log segment ${n}`, head.version, segmentVersion);
 }
 
 /** Lines are numbered without holes except where a gap says so: what is missing in the numbers was damaged. */

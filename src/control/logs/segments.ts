@@ -34,7 +34,7 @@ const day = 86_400_000;
 const platformInstance = 'platform';
 const appIdPattern = /^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/;
 
-/** Opens all logs under a directory, which is made if it is missing. Throws `unsupported` for a later version's files. */
+/** Opens all logs under a directory, which is made if it is missing. Throws `conflict` for a later version's files. */
 export async function openSegmentLogStore(options: SegmentLogOptions): Promise<LogStore> {
   const { root, notice, clock = Date.now, segmentBytes = 8 * MiB } = options;
   const retention = { appBytes: 256 * MiB, totalBytes: 2048 * MiB, maxAgeMs: 7 * day, ...options.retention };

@@ -7,8 +7,9 @@
  * A write that `transaction` or `db` has answered is durable: SQLite runs with WAL and synchronous=FULL.
  */
 import { HandleEmptyInListsPlugin, Kysely, replaceWithNoncontingentExpression, type Transaction } from 'kysely';
-import { PaasError } from '../../shared/errors.ts';
-import { migrations } from './migrations/index.ts';
+import { asPaasError, PaasError } from '../../shared/errors.ts';
+import { laterVersion } from '../../shared/data-format.ts';
+import { migrations, type Migration } from './migrations/index.ts';
 import type { Schema } from './schema.ts';
 import { sqliteDialect } from './dialects/sqlite.ts';
 import { postgresDialect } from './dialects/postgres.ts';
@@ -26,11 +27,11 @@ export interface Store {
 }
 
 /**
- * Opens (creates, migrates) the store at `url`: a file path, or `postgres://…`.
+ * Opens (creates, migrates) the store at `url`: a file path, or `postgres://…`. A migration that fails leaves all as it was.
  * @throws PaasError `conflict` when the data was written by a later version or the file may not be written; `corrupt`
  * when the file is no database; `unavailable` when PostgreSQL does not answer; `disk_full`
  */
-export async function openStore(url: string): Promise<Store> {
+export async function openStore(url: string, steps: readonly Migration[] = migrations): Promise<Store> {
   const dialect: Dialect = /^postgres(ql)?:/.test(url) ? 'postgres' : 'sqlite';
   const db = new Kysely<Schema>({
     dialect: dialect === 'postgres' ? postgresDialect(url) : sqliteDialect(url),
@@ -38,7 +39,7 @@ export async function openStore(url: string): Promise<Store> {
     plugins: [new HandleEmptyInListsPlugin({ strategy: replaceWithNoncontingentExpression })],
   });
   try {
-    await migrate(db, dialect, url);
+    await migrate(db, dialect, url, steps);
   } catch (error) {
     await db.destroy();
     throw error;
@@ -97,7 +98,7 @@ function openingFailed(error: unknown, dialect: Dialect, place: string): PaasErr
   });
 }
 
-async function migrate(db: Db, dialect: Dialect, url: string): Promise<void> {
+async function migrate(db: Db, dialect: Dialect, url: string, steps: readonly Migration[]): Promise<void> {
   const place = dialect === 'postgres' ? 'the PostgreSQL database' : url;
   await db.schema
     .createTable('schema_version')
@@ -113,14 +114,10 @@ async function migrate(db: Db, dialect: Dialect, url: string): Promise<void> {
     const versions = trx.withTables<{ schema_version: { version: number; name: string } }>();
     const applied = await versions.selectFrom('schema_version').select('version').orderBy('version', 'desc').execute();
     const current = applied[0]?.version ?? 0;
-    if (current > migrations.length) {
-      throw new PaasError(
-        'conflict',
-        `${place} was written by a later version of paas (schema ${current}; this one knows ${migrations.length}).`,
-        { hint: 'Upgrade paas on this machine. Nothing was changed.' },
-      );
+    if (current > steps.length) {
+      throw laterVersion(place, current, steps.length);
     }
-    for (const [index, migration] of migrations.entries()) {
+    for (const [index, migration] of steps.entries()) {
       if (index < current) continue;
       await migration.up(trx as unknown as Kysely<unknown>, dialect);
       await versions
@@ -128,5 +125,16 @@ async function migrate(db: Db, dialect: Dialect, url: string): Promise<void> {
         .values({ version: index + 1, name: migration.name })
         .execute();
     }
+  }).catch((error: unknown) => {
+    throw upgradeFailed(error, place);
+  });
+}
+
+function upgradeFailed(thrown: unknown, place: string): PaasError {
+  const error = asPaasError(thrown);
+  if (error.code !== 'internal') return error;
+  return new PaasError('internal', `The schema of ${place} cannot be upgraded: ${error.message}`, {
+    hint: 'Nothing was changed: the version of paas from before still runs on it. Please report this.',
+    cause: thrown,
   });
 }

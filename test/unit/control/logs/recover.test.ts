@@ -142,7 +142,7 @@ describe('a log of several segments', () => {
     };
     const content = encodeHead(head);
     writeFileSync(join(root, 'app', '0000000001.seg'), content);
-    await expect(open(root)).rejects.toMatchObject({ code: 'unsupported' });
+    await expect(open(root)).rejects.toMatchObject({ code: 'conflict' });
     expect(readFileSync(join(root, 'app', '0000000001.seg')).equals(content)).toBe(true);
   });
 });
