@@ -58,6 +58,8 @@ export interface Runtime {
   exec(spec: RuntimeSpec, argv: readonly string[], members: readonly ProcessEntry[], app: number): RuntimeCommand;
   /** Those of an instance's processes that are the app itself, and so get stop signals, not its wrapping. */
   appProcesses(members: readonly ProcessEntry[], app: number): ProcessEntry[];
+  /** The one of them that runs the command; undefined while there is only its wrapping. */
+  firstProcess(members: readonly ProcessEntry[], app: number): ProcessEntry | undefined;
   /** HOME and TMPDIR as the app sees them. */
   home(spec: Pick<RuntimeSpec, 'directory'>): { HOME: string; TMPDIR: string };
   /** Where a bind is for the app. */

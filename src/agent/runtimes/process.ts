@@ -24,4 +24,5 @@ export const processRuntime: Runtime = {
   run: (spec, argv) => inside(spec, enterScript, argv),
   exec: (spec, argv) => inside(spec, enterScript, argv),
   appProcesses: (members) => [...members],
+  firstProcess: (members, app) => members.find(({ pid }) => pid === app),
 };

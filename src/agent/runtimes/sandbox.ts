@@ -54,9 +54,10 @@ function inside(spec: RuntimeSpec, script: string, args: readonly string[]): Run
   return { argv, env: { ...spec.env, ...home } };
 }
 
+const childOf = (members: readonly ProcessEntry[], parent: number | undefined): ProcessEntry | undefined =>
+  members.find(({ ppid }) => ppid === parent);
 /** bwrap's first process inside (PID 1 of the namespace): the child of the one outside. */
-const initOf = (members: readonly ProcessEntry[], app: number): number | undefined =>
-  members.find((entry) => entry.ppid === app)?.pid;
+const initOf = (members: readonly ProcessEntry[], app: number): number | undefined => childOf(members, app)?.pid;
 
 export const sandboxRuntime: Runtime = {
   kind: 'sandbox',
@@ -88,4 +89,7 @@ export const sandboxRuntime: Runtime = {
     const init = initOf(members, app);
     return members.filter((entry) => entry.pid !== app && entry.pid !== init);
   },
+
+  // bwrap + init + launch + command, see scripts.ts
+  firstProcess: (members, app) => childOf(members, childOf(members, initOf(members, app))?.pid),
 };

@@ -93,19 +93,17 @@ export class Run {
     const { clock, abandoned } = this.#options;
     const until = clock.now() + graceMs;
     while (this.#endNow() === undefined && this.#look().app === null) await clock.sleep(5, abandoned);
-    for (const { pid } of this.#appProcesses()) {
-      sendSignal(pid, 'SIGTERM');
-      sendSignal(pid, 'SIGCONT'); // a stopped process would take note of nothing
-    }
     // The first process may end before those that still work (a shell before its server): all have the same time.
     const grace = new AbortController();
-    const timer = clock.sleep(graceMs, eitherSignal(abandoned, grace.signal)).then(() => grace.abort());
+    const over = eitherSignal(abandoned, grace.signal);
+    const timer = clock.sleep(graceMs, over).then(() => grace.abort());
+    const asking = this.#askToEnd(over);
     await this.ended(grace.signal);
-    grace.abort();
-    await timer;
     for (let pause = 10; this.members().length > 0 && clock.now() < until && !abandoned.aborted; pause *= 1.5) {
       await clock.sleep(Math.min(pause, 200), abandoned);
     }
+    grace.abort();
+    await Promise.all([timer, asking]);
     if (abandoned.aborted) return null;
     const killed = this.members().length > 0;
     return { ...(await this.clear()), killed };
@@ -128,9 +126,30 @@ export class Run {
     return { exit, complaint, killed: false, oomKills };
   }
 
-  #appProcesses(): ProcessEntry[] {
-    const app = this.#look().app;
-    return app === null ? [] : this.#options.runtime.appProcesses(this.members(listProcesses()), app.pid);
+  /**
+   * Sends SIGTERM to all of the app's processes, once each. What is being started has nobody in it yet who would hear, so
+   * its first process may follow; and what was just being forked is left when that one is gone. What the app begins
+   * because it was asked is let alone while its first process lives.
+   */
+  async #askToEnd(over: AbortSignal): Promise<void> {
+    const { runtime, clock } = this.#options;
+    const asked = new Set<number>();
+    let begun = false;
+    for (let pause = 5; !over.aborted; pause = Math.min(pause * 1.5, 200)) {
+      const app = this.#look().app?.pid;
+      if (app === undefined) return;
+      const members = this.members(listProcesses());
+      const first = runtime.firstProcess(members, app);
+      const all = asked.size === 0 || (begun && first === undefined);
+      for (const { pid } of all ? runtime.appProcesses(members, app) : first ? [first] : []) {
+        if (asked.has(pid)) continue;
+        asked.add(pid);
+        sendSignal(pid, 'SIGTERM');
+        sendSignal(pid, 'SIGCONT'); // a stopped process would take note of nothing
+      }
+      begun ||= first !== undefined;
+      await clock.sleep(pause, over);
+    }
   }
 
   #look(): KeptRun {

@@ -1,0 +1,60 @@
+/** Apps that do not come up: exit 8, the reason, the last words, and whatever served before serves on. */
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { startPlatform, type CliResult, type Platform } from '../support/platform.ts';
+
+let paas: Platform;
+beforeAll(async () => {
+  paas = await startPlatform();
+});
+afterAll(() => paas.remove());
+
+const manifest = (name: string, command: string): string =>
+  `name: ${name}\nprocesses:\n  web: { command: ${JSON.stringify(command)}, health: { type: port, timeout: 2s } }\n`;
+const serve = `require("http").createServer((q,r)=>r.end("ok")).listen`;
+
+/** What is wrong with each, and what the user is told. */
+const unready: [string, string, RegExp][] = [
+  ['never listens', 'echo alive; sleep 60', /nothing listens on PORT \(\d+\) after 2 s/],
+  ['listens on the wrong port', `echo alive; node -e '${serve}(28731)'`, /listens on port 28731, but PORT is \d+/],
+  ['listens on loopback only', `echo alive; node -e '${serve}(process.env.PORT,"127.0.0.1")'`, /bind 0\.0\.0\.0/],
+  ['crashes at once', 'echo alive; exit 7', /exited with code 7/],
+  ['is killed at once', 'echo alive; kill -9 $$', /SIGKILL/],
+];
+
+describe.each(unready)('an app that %s', (what, command, reason) => {
+  const name = what.replaceAll(' ', '-');
+
+  function expectTold({ code, error }: CliResult): void {
+    expect([code, error.code], JSON.stringify(error)).toEqual([8, 'unhealthy']);
+    expect(error.message).toMatch(reason);
+    expect(error.hint).toContain('paas logs');
+    expect(error.details['lastLines']).toContain('alive');
+  }
+
+  it('fails its first push, and leaves nothing running', async () => {
+    const cwd = paas.directory({ 'paas.yml': manifest(name, command), 'file.txt': 'x' });
+    expectTold(await paas.cli(['push', '--json'], { cwd }));
+    expect((await paas.get(name)).status).toBe(503);
+    await paas.waitFor('its instances to be gone', async () => (await paas.ps(name)).length === 0);
+    // The one that was just being started again when the push was given up was asked to end, too.
+    expect((await paas.ps(name, '--all')).filter(({ exit }) => exit?.reason === 'killed')).toEqual([]);
+    expect((await paas.logs(name, '--grep', '^alive$')).length).toBeGreaterThan(0);
+  });
+
+  it('is mended by the next push, and does not get past it again', async () => {
+    const cwd = paas.source('probe', { 'paas.yml': manifest(name, 'node server.js') });
+    await paas.ok(['push'], { cwd });
+    const before = await paas.ps(name);
+    const load = paas.load(name);
+    writeFileSync(join(cwd, 'paas.yml'), manifest(name, command));
+    const failed = await paas.cli(['push', '--json'], { cwd });
+    expectTold(failed);
+    expect(failed.error.hint).toMatch(/v\d+ still serves/);
+    const rows = await paas.settled(name, { web: 1 });
+    expect(rows.map(({ id }) => id)).toEqual(before.map(({ id }) => id));
+    const { failures, answers } = await load.stop();
+    expect([failures, [...answers.keys()]]).toEqual([[], ['version 1']]);
+  });
+});
