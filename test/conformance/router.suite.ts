@@ -6,6 +6,7 @@ import { afterAll, afterEach, beforeAll, describe } from 'vitest';
 import { badRequests } from './router/bad-requests.ts';
 import { draining } from './router/draining.ts';
 import { failing } from './router/failing.ts';
+import { gray } from './router/gray.ts';
 import { lifecycle } from './router/lifecycle.ts';
 import { proxying } from './router/proxying.ts';
 import { routing } from './router/routing.ts';
@@ -50,6 +51,7 @@ export function routerConformance(name: string, make: MakeRouter): void {
     afterAll(() => made.dispose());
 
     describe('routing', () => routing(bench));
+    describe('gray rules', () => gray(bench));
     describe('proxying', () => proxying(bench));
     describe('streaming', () => streaming(bench));
     describe('bad requests', () => badRequests(bench));

@@ -3,6 +3,7 @@
  * tables, so that counts stay true while an endpoint drains.
  */
 import type { Backend, Endpoint, RouteTable } from '../../shared/contracts/routes.ts';
+import { GrayRelease } from './http/selection.ts';
 
 /** What an endpoint keeps for later requests; a connection of the HTTP side. */
 export interface Idle {
@@ -43,6 +44,8 @@ export interface LiveBackend {
   appId: string;
   state: Backend['state'];
   endpoints: LiveEndpoint[];
+  /** null: every endpoint may get every request. */
+  gray: GrayRelease | null;
 }
 
 export class Endpoints {
@@ -51,10 +54,11 @@ export class Endpoints {
   readonly #draining = new Set<LiveEndpoint>();
 
   /** Takes up a table: known endpoints keep their record, those that are gone are retired. */
-  update(backends: RouteTable['backends']): void {
+  update({ backends, stickyKey = '' }: Pick<RouteTable, 'backends' | 'stickyKey'>): void {
+    const key = Buffer.from(stickyKey, 'base64url');
     const current = new Map<string, LiveEndpoint>();
     const live = new Map<string, LiveBackend>();
-    for (const [key, backend] of Object.entries(backends)) {
+    for (const [name, backend] of Object.entries(backends)) {
       const endpoints = new Map<string, LiveEndpoint>();
       for (const endpoint of backend.endpoints) {
         const id = `${endpoint.instance} ${endpoint.name} ${endpoint.release} ${endpoint.address} ${endpoint.port}`;
@@ -62,7 +66,9 @@ export class Endpoints {
         current.set(id, record);
         endpoints.set(id, record);
       }
-      live.set(key, { ...backend, endpoints: [...endpoints.values()] });
+      const own = [...endpoints.values()];
+      const gray = backend.gray ? new GrayRelease(backend.appId, backend.gray, own, key) : null;
+      live.set(name, { ...backend, endpoints: own, gray });
     }
     for (const [id, record] of this.#current) {
       if (current.has(id)) continue;

@@ -83,6 +83,20 @@ export const problems = {
     hint: `See \`paas ps ${flags(app)}\` and \`paas logs --instance ${instance} ${flags(app)}\`.`,
     app,
   }),
+  /** What is said of an app that has no instance to go to. */
+  withoutEndpoint: (state: 'serving' | 'starting' | 'stopped', app: string): Problem =>
+    state === 'serving' ? problems.noInstance(app) : problems[state](app),
+  /** @param why as ResponseSink.onBroken has it; `seconds` is the limit where that is `timeout` */
+  broken: (
+    why: 'timeout' | 'invalid' | 'closed',
+    app: string,
+    instance: string,
+    detail: string,
+    seconds: number,
+  ): Problem => {
+    if (why === 'timeout') return problems.tooSlow(app, instance, seconds);
+    return why === 'invalid' ? problems.invalid(app, instance, detail) : problems.broke(app, instance, detail);
+  },
   broke: (app: string, instance: string, detail: string): Problem => ({
     status: 502,
     code: 'unavailable',

@@ -125,7 +125,7 @@ export class RouterServer {
   }
 
   #swap(loaded: Loaded): void {
-    this.#endpoints.update(loaded.table.backends);
+    this.#endpoints.update(loaded.table);
     this.#index = loaded.index;
     this.#version = loaded.table.version;
   }

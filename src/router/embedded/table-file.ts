@@ -2,8 +2,9 @@
 import { constants } from 'node:fs';
 import { open, readFile, rename } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { routeTable, type RouteTable } from '../../shared/contracts/routes.ts';
+import { routeTable, type GrayRule, type RouteTable } from '../../shared/contracts/routes.ts';
 import { errnoOf, PaasError } from '../../shared/errors.ts';
+import { compileRules } from '../../shared/gray/choose.ts';
 import { compileTable, type RouteIndex } from '../table.ts';
 
 export interface Loaded {
@@ -25,7 +26,17 @@ export function parseTable(text: string): Loaded {
     const where = issue?.path.join('.') ?? '';
     throw new PaasError('bad_request', `The route table is invalid at "${where}": ${issue?.message ?? 'unknown'}`);
   }
+  for (const { app, gray } of Object.values(result.data.backends)) if (gray) requireRules(app, gray.rules);
   return { table: result.data, index: compileTable(result.data) };
+}
+
+function requireRules(app: string, rules: readonly GrayRule[]): void {
+  try {
+    compileRules(rules);
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw new PaasError('bad_request', `The route table is invalid: a gray rule of ${app}: ${why}`, { cause });
+  }
 }
 
 /**

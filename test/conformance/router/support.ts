@@ -1,5 +1,5 @@
 /** What the parts of the router suite share: the driver under test, tables, and clean-up. */
-import type { Endpoint, RouteTable } from '../../../src/shared/contracts/routes.ts';
+import type { Endpoint, Gray, RouteTable } from '../../../src/shared/contracts/routes.ts';
 import type { Router } from '../../../src/router/port.ts';
 import type { TestServer } from '../../support/wire.ts';
 
@@ -27,18 +27,28 @@ export interface TestApp {
   servers: (TestServer | { port: number })[];
   routes?: string[];
   tcp?: number[];
+  /** Releases of the servers; default: 1 for all. */
+  releases?: number[];
+  gray?: Gray;
 }
 
 let tableVersion = 0;
+/** Signs the cookies of gray releases. */
+export const stickyKey = Buffer.alloc(32, 5).toString('base64url');
 
 /** A table of apps by key; routes are `host/path`. Instances are `KEY-0`, `KEY-1`, … */
 export function tableOf(apps: Record<string, TestApp>): RouteTable {
-  const table: RouteTable = { version: ++tableVersion, http: [], tcp: [], backends: {} };
-  for (const [key, { app, state = 'serving', servers, routes = [`${key}.test`], tcp = [] }] of Object.entries(apps)) {
+  const table: RouteTable = { version: ++tableVersion, http: [], tcp: [], backends: {}, stickyKey };
+  for (const [
+    key,
+    { app, state = 'serving', servers, routes = [`${key}.test`], tcp = [], gray, releases = [] },
+  ] of Object.entries(apps)) {
     const endpoints = servers.map(({ port }, index): Endpoint => {
-      return { instance: `${key}-${index}`, name: `web.${index + 1}`, release: 1, address: '127.0.0.1', port };
+      const release = releases[index] ?? 1;
+      return { instance: `${key}-${index}`, name: `web.${index + 1}`, release, address: '127.0.0.1', port };
     });
-    table.backends[key] = { app: app ?? `default/dev/${key}`, appId: `app_${key}`, state, endpoints };
+    const backend = { app: app ?? `default/dev/${key}`, appId: `app_${key}`, state, endpoints };
+    table.backends[key] = gray ? { ...backend, gray } : backend;
     for (const route of routes) {
       const slash = route.indexOf('/');
       const host = slash === -1 ? route : route.slice(0, slash);

@@ -13,13 +13,12 @@ import { chunked, type Framing } from './body.ts';
 import type { ClientConnection } from './client.ts';
 import type { HttpContext } from './context.ts';
 import { HttpError, type RequestHead, type ResponseHead } from './grammar.ts';
-import { requestFacts, requestIdOf, upstreamHead, type RequestFacts } from './request-fields.ts';
+import { clientAddress, requestFacts, requestIdOf, upstreamHead, type RequestFacts } from './request-fields.ts';
 import { clientHead, delivery, interimHead, passableTrailers, type ResponseFacts } from './response-fields.ts';
+import type { Selection } from './selection.ts';
 import { resolveTarget, type Target } from './target.ts';
 import { UpstreamConnection, type ConnectFailure, type ResponseSink } from './upstream.ts';
 
-/** What is said of an app that has no instance to go to. */
-const withoutEndpoint = { serving: 'noInstance', starting: 'starting', stopped: 'stopped' } as const;
 const maxAttempts = 3;
 /** How long an endpoint that did not accept a connection is passed over while there are others. */
 const avoidMs = 2000;
@@ -38,6 +37,9 @@ export class Exchange implements ResponseSink {
   #backend: LiveBackend | null = null;
   #endpoint: LiveEndpoint | null = null;
   #counted = false;
+  #setCookie = '';
+  /** Those that it may go to. */
+  #endpoints: readonly LiveEndpoint[] = [];
   #upstream: UpstreamConnection | null = null;
   readonly #tried: LiveEndpoint[] = [];
   /** How the response's end is told to the client; null before its head is written. */
@@ -76,9 +78,12 @@ export class Exchange implements ResponseSink {
       return;
     }
     const now = Date.now();
-    const endpoint = choose(backend.endpoints, this.#tried, now);
+    const { endpoints, setCookie }: Selection =
+      backend.gray?.select(this.#head.fields, clientAddress(this.#facts, this.#client.hop)) ?? backend;
+    this.#setCookie = setCookie ?? '';
+    const endpoint = choose((this.#endpoints = endpoints), this.#tried, now);
     if (!endpoint) {
-      this.#answer(problems[withoutEndpoint[backend.state]](backend.app));
+      this.#answer(problems.withoutEndpoint(backend.state, backend.app));
       return;
     }
     this.#take(endpoint);
@@ -106,7 +111,7 @@ export class Exchange implements ResponseSink {
     this.#release();
     endpoint.avoidUntil = Date.now() + avoidMs;
     this.#tried.push(endpoint);
-    const left = this.#backend?.endpoints.some((other) => !this.#tried.includes(other));
+    const left = this.#endpoints.some((other) => !this.#tried.includes(other));
     if (left && this.#tried.length < maxAttempts) {
       this.#attempt();
       return;
@@ -206,7 +211,7 @@ export class Exchange implements ResponseSink {
     this.#framing = to.framing;
     this.#keepAlive = to.keepAlive;
     this.#status = head.status;
-    this.#client.output.text(clientHead(head, facts, to, minor, this.#requestId));
+    this.#client.output.text(clientHead(head, facts, to, minor, this.#requestId, this.#setCookie));
   }
 
   onContent(content: Buffer): void {
@@ -232,12 +237,8 @@ export class Exchange implements ResponseSink {
   }
 
   onBroken(why: 'timeout' | 'invalid' | 'closed', detail: string): void {
-    const app = this.#backend?.app ?? '';
-    const instance = this.#endpoint?.name ?? '';
     const seconds = Math.round(this.#context.limits.responseMs / 1000);
-    if (why === 'timeout') this.#abandon(problems.tooSlow(app, instance, seconds));
-    else if (why === 'invalid') this.#abandon(problems.invalid(app, instance, detail));
-    else this.#abandon(problems.broke(app, instance, detail));
+    this.#abandon(problems.broken(why, this.#backend?.app ?? '', this.#endpoint?.name ?? '', detail, seconds));
   }
 
   // Ends

@@ -154,6 +154,12 @@ export function withoutNamed(fields: string, options: string[]): string {
   return kept;
 }
 
+/** Who asks: behind a trusted proxy the address that it saw, else that of the connection. */
+export function clientAddress({ forwarded }: RequestFacts, hop: Hop): string {
+  if (!hop.trusted || forwarded.for === '') return hop.address;
+  return forwarded.for.slice(forwarded.for.lastIndexOf(',') + 1).trim();
+}
+
 /** The request id that goes with a request: the client's own when it is sane, else a new one. */
 export function requestIdOf(facts: RequestFacts): string {
   return facts.requestId === '' ? randomUUID() : facts.requestId;

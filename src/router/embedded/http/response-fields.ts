@@ -108,15 +108,19 @@ export function delivery(facts: ResponseFacts, minor: 0 | 1, keepAlive: boolean)
   return minor === 1 ? { framing: chunked, keepAlive } : { framing: untilClose, keepAlive: false };
 }
 
-/** The head for the client. `requestId` is added unless the app answers one itself. */
+/**
+ * The head for the client. `requestId` is added unless the app answers one itself.
+ * @param added further field lines, each with its CRLF
+ */
 export function clientHead(
   head: ResponseHead,
   facts: ResponseFacts,
   to: Delivery,
   minor: 0 | 1,
   requestId: string,
+  added: string,
 ): string {
-  let text = `HTTP/1.1 ${head.status} ${head.reason}\r\n${facts.passed}`;
+  let text = `HTTP/1.1 ${head.status} ${head.reason}\r\n${facts.passed}${added}`;
   if (!facts.hasDate) text += `Date: ${httpDate()}\r\n`;
   if (!facts.hasRequestId) text += `X-Request-Id: ${requestId}\r\n`;
   if (to.framing === chunked) text += 'Transfer-Encoding: chunked\r\n';

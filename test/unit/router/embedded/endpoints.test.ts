@@ -36,7 +36,7 @@ describe('choose', () => {
 
 describe('Endpoints', () => {
   const table = (...ports: number[]) => ({
-    b: { app: 'p/e/a', appId: 'a', state: 'serving' as const, endpoints: ports.map(record) },
+    backends: { b: { app: 'p/e/a', appId: 'a', state: 'serving' as const, endpoints: ports.map(record) } },
   });
 
   it('keeps counts across tables and forgets drained endpoints', () => {

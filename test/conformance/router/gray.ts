@@ -1,0 +1,95 @@
+import { expect, it } from 'vitest';
+import { parseConditions } from '../../../src/shared/gray/rules-text.ts';
+import { fetchText, httpServer, type TestServer } from '../../support/wire.ts';
+import type { Bench } from '../router.suite.ts';
+
+/** Two versions of one app side by side, and who gets which. */
+export function gray(bench: Bench): void {
+  const version = async (name: string): Promise<TestServer> =>
+    bench.cleanUp.add(await httpServer((_request, response) => response.end(name)));
+  const ask = (headers: Record<string, string> = {}) =>
+    fetchText(`${bench.url}/`, { headers: { host: 'a.test', ...headers } });
+  const gets = async (headers?: Record<string, string>) => (await ask(headers)).body;
+
+  /** Old is release 1, new is release 2; each rule leads to release 2 unless it says otherwise. */
+  async function serve(...rules: (string | [string, number])[]): Promise<void> {
+    const parsed = rules.map((rule) => {
+      const [text, release] = typeof rule === 'string' ? [rule, 2] : rule;
+      return { release, all: parseConditions(text) };
+    });
+    const servers = [await version('old'), await version('new')];
+    await bench.serve({ a: { servers, releases: [1, 2], gray: { releases: [2], rules: parsed } } });
+  }
+
+  it('look at cookies, headers, devices and addresses', async () => {
+    await serve('cookie:beta=1', 'header:X-Team~^qa', 'device:~Mi ?Note', 'ip:10.2.0.0/16', 'ip:2001:db8::/32');
+    expect(await gets()).toBe('old');
+    expect(await gets({ cookie: 'a=b; beta=1' })).toBe('new');
+    expect(await gets({ cookie: 'beta=12; xbeta=1' })).toBe('old');
+    expect(await gets({ 'x-team': 'QA-2' })).toBe('new');
+    expect(await gets({ 'x-team': 'no qa' })).toBe('old');
+    expect(await gets({ 'user-agent': 'Mozilla/5.0 (Linux; Mi Note 10)' })).toBe('new');
+    expect(await gets({ 'x-forwarded-for': '10.2.3.4' })).toBe('new');
+    expect(await gets({ 'x-forwarded-for': '10.2.3.4, 10.3.0.1' })).toBe('old');
+    expect(await gets({ 'x-forwarded-for': '2001:db8::7' })).toBe('new');
+    expect(await gets({ 'x-forwarded-for': 'nonsense' })).toBe('old');
+  });
+
+  it('hold when all their conditions hold, the first one first', async () => {
+    await serve(['header:x-team=qa and cookie:old=1', 1], 'header:x-team=qa');
+    expect(await gets({ 'x-team': 'qa' })).toBe('new');
+    expect(await gets({ 'x-team': 'qa', cookie: 'old=1' })).toBe('old');
+    expect(await gets({ cookie: 'old=1' })).toBe('old');
+  });
+
+  it('give a share of the clients, the same ones each time', async () => {
+    await serve('percent:50');
+    const from = (n: number) => ({ 'x-forwarded-for': `198.51.100.${n}` });
+    const first = await Promise.all(Array.from({ length: 200 }, (_, n) => gets(from(n))));
+    const share = first.filter((body) => body === 'new').length;
+    expect(share).toBeGreaterThan(60);
+    expect(share).toBeLessThan(140);
+    expect(await Promise.all(Array.from({ length: 200 }, (_, n) => gets(from(n))))).toEqual(first);
+  });
+
+  it('let a client keep its version by a cookie when its address changes, and believe no cookie of its own making', async () => {
+    await serve('percent:50');
+    for (let n = 0; n < 10; n++) {
+      const begun = await ask({ 'x-forwarded-for': `198.51.100.${n}` });
+      const given = String(begun.headers['set-cookie']);
+      expect(given).toMatch(/^__paas_share=\d+\.[\w-]{22}; Path=\/; Max-Age=\d+; HttpOnly; SameSite=Lax$/);
+      const cookie = given.split(';')[0]!;
+      for (let other = 0; other < 5; other++) {
+        const again = await ask({ 'x-forwarded-for': `203.0.113.${other}`, cookie });
+        expect(again.body).toBe(begun.body);
+        expect(again.headers['set-cookie']).toBeUndefined();
+      }
+      const forged = cookie.replace(/=\d+/, '=1');
+      if (forged !== cookie) expect((await ask({ cookie: forged })).headers['set-cookie']).toBeDefined();
+    }
+  });
+
+  it('give nobody 0 percent and everybody 100', async () => {
+    await serve('percent:0');
+    expect(new Set(await Promise.all(Array.from({ length: 20 }, () => gets())))).toEqual(new Set(['old']));
+    await serve('percent:100');
+    expect(new Set(await Promise.all(Array.from({ length: 20 }, () => gets())))).toEqual(new Set(['new']));
+  });
+
+  it('take the app from nobody when a version has no instance', async () => {
+    const old = await version('old');
+    const giving = (percent: number) => ({
+      releases: [2],
+      rules: [{ release: 2, all: parseConditions(`percent:${percent}`) }],
+    });
+    await bench.serve({ a: { servers: [old], releases: [1], gray: giving(100) } });
+    expect(await gets()).toBe('old');
+    await bench.serve({ a: { servers: [await version('new')], releases: [2], gray: giving(0) } });
+    expect(await gets()).toBe('new');
+  });
+
+  it('set no cookie for apps without shares', async () => {
+    await serve('cookie:beta=1');
+    expect((await ask({ cookie: 'beta=1' })).headers['set-cookie']).toBeUndefined();
+  });
+}
