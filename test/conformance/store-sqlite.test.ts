@@ -82,6 +82,36 @@ describe('the file of an embedded store', () => {
     });
   });
 
+  it('whose log was cut off after a kill is refused, wherever it was cut; whole, it is read', async () => {
+    const path = await fresh();
+    const store = await openStore(path);
+    for (let i = 0; i < 20; i++)
+      await store.db
+        .insertInto('meta')
+        .values({ key: String(i), value: 'x' })
+        .execute();
+    const asKilled = async (): Promise<string> => {
+      const copy = await fresh();
+      for (const part of ['', '-wal', '-shm']) copyFileSync(path + part, copy + part);
+      return copy;
+    };
+    const whole = await asKilled();
+    const { size } = statSync(`${whole}-wal`);
+    for (const length of [0, 20, 32, 1000, Math.floor(size / 2), size - 1]) {
+      const cut = await asKilled();
+      truncateSync(`${cut}-wal`, length);
+      await expect(openStore(cut), `at ${length}`).rejects.toMatchObject({
+        code: 'corrupt',
+        message: expect.stringContaining(`${cut}-wal is cut off`) as string,
+      });
+      expect(statSync(`${cut}-wal`).size).toBe(length);
+    }
+    await store.close();
+    const again = await openStore(whole);
+    expect(await again.db.selectFrom('meta').selectAll().execute()).toHaveLength(20);
+    await again.close();
+  });
+
   it('that cannot be opened says why', async () => {
     const missing = join(directory, 'missing', 'paas.db');
     await expect(openStore(missing)).rejects.toMatchObject({ message: expect.stringContaining(missing) as string });

@@ -107,7 +107,8 @@ async function scan(
     if (file.length === 0) await rm(path);
     else await rename(path, `${path}.damaged`);
     await syncDirectory(directory);
-    if (file.length > 0) notice(`log segment ${path} holds nothing readable; kept as ${path}.damaged`);
+    const kept = file.length === 0 ? 'is empty' : `holds nothing readable; kept as ${path}.damaged`;
+    notice(`log segment ${path} ${kept}`);
     return null;
   }
   if (scan.damaged > 0) notice(`log segment ${path}: ${scan.damaged} bytes are damaged and passed over`);

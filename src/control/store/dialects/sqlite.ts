@@ -2,7 +2,7 @@ import Database from 'libsql';
 import { chmodSync } from 'node:fs';
 import { SqliteDialect, type SqliteDatabase } from 'kysely';
 import { PaasError } from '../../../shared/errors.ts';
-import { hasLog, refuseStump } from './sqlite-file.ts';
+import { hasLog, refuseCutLog, refuseStump, syncIndex } from './sqlite-file.ts';
 
 /**
  * SQLite through libSQL's synchronous binding on one connection: Kysely queues all statements on it, so there is one
@@ -16,7 +16,10 @@ export function sqliteDialect(path: string): SqliteDialect {
 
 function open(path: string): SqliteDatabase {
   const killed = path !== ':memory:' && hasLog(path);
-  if (path !== ':memory:') refuseStump(path);
+  if (path !== ':memory:') {
+    refuseStump(path);
+    refuseCutLog(path);
+  }
   const database = new Database(path, { timeout: 5000 });
   if (path !== ':memory:') chmodSync(path, 0o600);
   database.exec('pragma journal_mode = wal');
@@ -28,6 +31,7 @@ function open(path: string): SqliteDatabase {
     close: () => {
       // libSQL closes its files only when the last statement is collected: until then all would stand in the log alone.
       database.exec('pragma wal_checkpoint(truncate)');
+      if (path !== ':memory:') syncIndex(path);
       database.close();
     },
   };
