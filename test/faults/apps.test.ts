@@ -74,6 +74,32 @@ describe('an app', () => {
     expect((await paas.get('silent')).text).toBe('ok');
   });
 
+  it('that prints 100 MB in one go: no line is lost, and others are served meanwhile', async () => {
+    // 100,000 lines of 1,000 bytes in one write, each with its number.
+    const code =
+      'let s = ""; for (let i = 0; i < 100000; i++) s += String(i).padStart(999, ".") + "\\n"; process.stdout.write(s, () => console.log("all of it"));';
+    const load = paas.load('silent');
+    await paas.ok(['push', 'loud'], { cwd: web(code) });
+    await paas.waitFor(
+      'the last line',
+      async () => (await paas.logs('loud', '-n', '1', '--grep', '^all of it$'))[0],
+      60_000,
+    );
+    const { stdout } = await paas.ok(
+      ['logs', '-a', 'loud', '--source', 'app', '-n', 'all', '--json', '--process', 'web'],
+      {
+        timeoutMs: 120_000,
+      },
+    );
+    const lines = stdout.split('\n').slice(0, -1);
+    expect(lines.filter((line) => line.startsWith('{"gap"'))).toEqual([]);
+    expect(lines.length).toBe(100_001);
+    const wrong = lines.slice(0, -1).findIndex((line, i) => !line.includes(`.${i}"`));
+    expect(lines[wrong] ?? 'none').toBe('none');
+    expect((await load.stop()).failures).toEqual([]);
+    await paas.ok(['destroy', 'loud', '--yes']);
+  });
+
   it('that fills its disk space of /tmp and memory files does not take the host with it', async () => {
     const code =
       'const fs = require("fs"); try { for (let i = 0; i < 40; i++) fs.writeFileSync("/tmp/f" + i, Buffer.alloc(8 << 20)); } catch (e) { console.log("stopped: " + e.code); }';

@@ -48,12 +48,13 @@ rm -f stdout.fifo stderr.fifo
 mkfifo stdout.fifo stderr.fifo || exit 125
 [ "$owner" = - ] || chown "$owner" stdout.fifo stderr.fifo || exit 125
 
-# A full disk makes cat fail. The app must not stop for that: output is thrown away until a mark can be written.
+# A full disk makes cat fail. The app must not stop for that: output is thrown away until a mark can be written, one
+# read at a time, so that an app that says little does not lose what it says once there is space again.
 copy() {
   until cat; do
     until printf '\\n[paas] output was lost here: the log file could not be written\\n'; do
-      head -c 1048576 >/dev/null
-      sleep 1
+      dd bs=65536 count=1 of=/dev/null
+      sleep 0.1
     done
   done 2>/dev/null
 }
