@@ -1,5 +1,6 @@
 /**
- * The agent as a program: `paas-agent --data DIR --user-data FILE [--address A] [--name N] [--cpu N] [--memory MB]`.
+ * The agent as a program: `paas-agent --data DIR --user-data FILE [--address A] [--name N] [--cpu N] [--memory MB]
+ * [--log FILE]` (the file that standard error goes to, if it is one: it is kept small).
  * The same file is the router program on a host that has this role: `paas-agent router …`.
  *
  * SIGTERM and SIGINT end the agent alone: instances and the router go on, and the next agent takes them up again.
@@ -10,6 +11,7 @@ import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { agentUserData, type AgentUserData } from '../shared/contracts/agent.ts';
+import { boundedLog } from '../shared/bounded-log.ts';
 import { asPaasError, errnoOf, PaasError } from '../shared/errors.ts';
 import { acquireLock } from '../shared/lock-file.ts';
 import { version } from '../shared/version.ts';
@@ -17,7 +19,8 @@ import { isLoopback, runAgent } from './agent.ts';
 import { createLog } from './log.ts';
 import { openDataDir } from './state.ts';
 
-const usage = 'usage: paas-agent --data DIR --user-data FILE [--address A] [--name N] [--cpu CORES] [--memory MB]';
+const usage =
+  'usage: paas-agent --data DIR --user-data FILE [--address A] [--name N] [--cpu CORES] [--memory MB] [--log FILE]';
 
 interface Flags {
   data: string;
@@ -26,6 +29,7 @@ interface Flags {
   name: string | undefined;
   cpu: number | undefined;
   memoryMb: number | undefined;
+  log: string | undefined;
 }
 
 /**
@@ -44,7 +48,7 @@ export async function main(
     return router.main(argv.slice(1), env);
   }
   const flags = parseFlags(argv);
-  const log = createLog(write);
+  const log = createLog(flags.log === undefined ? write : boundedLog(flags.log, write));
   // Modes of what apps get are given in full wherever it matters.
   process.umask(0o022);
   const userData = readUserData(flags.userData);
@@ -93,7 +97,7 @@ function parseFlags(argv: string[]): Flags {
   const text = { type: 'string' } as const;
   let values: Record<string, string | undefined>;
   try {
-    const options = { data: text, 'user-data': text, address: text, name: text, cpu: text, memory: text };
+    const options = { data: text, 'user-data': text, address: text, name: text, cpu: text, memory: text, log: text };
     ({ values } = parseArgs({ args: argv, options, strict: true }));
   } catch (cause) {
     throw new PaasError('usage', (cause as Error).message, { hint: usage, cause });
@@ -118,6 +122,7 @@ function parseFlags(argv: string[]): Flags {
     name: values['name'],
     cpu: number('cpu'),
     memoryMb: memoryMb === undefined ? undefined : Math.floor(memoryMb),
+    log: values['log'],
   };
 }
 

@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { AgentsEngine } from '../engines/agents/engine.ts';
+import { boundedLog } from '../shared/bounded-log.ts';
 import { asPaasError, errorTable } from '../shared/errors.ts';
 import { writeDurably } from '../shared/files.ts';
 import { processIdentity } from '../shared/processes.ts';
@@ -38,15 +39,19 @@ import { acceptUpgrades } from './upgrade.ts';
 
 /** Runs until SIGTERM or SIGINT; resolves with the exit status. Logs JSON lines to standard error. */
 export async function main(argv: string[], _env: NodeJS.ProcessEnv): Promise<number> {
-  const logger = createLogger((line) => process.stderr.write(line));
+  const write = (line: string): void => void process.stderr.write(line);
+  let logger = createLogger(write);
   try {
-    const { values } = parseArgs({ args: argv, options: { config: { type: 'string' }, version: { type: 'boolean' } } });
+    const text = { type: 'string' } as const;
+    const { values } = parseArgs({ args: argv, options: { config: text, log: text, version: { type: 'boolean' } } });
+    // `--log`: the file that standard error goes to.
+    if (values.log !== undefined) logger = createLogger(boundedLog(values.log, write));
     if (values.version === true) {
       process.stdout.write(`${version}\n`);
       return 0;
     }
     if (values.config === undefined) {
-      logger.error('usage: paas-server --config FILE');
+      logger.error('usage: paas-server --config FILE [--log FILE]');
       return errorTable.usage.exit;
     }
     const server = await startServer(readConfig(values.config), logger);

@@ -158,6 +158,7 @@ export class Machine {
     const output = openConsole(paths.console);
     const args = ['--data', paths.data, '--user-data', paths.userData, '--address', host.address];
     args.push('--cpu', String(host.cpu), '--memory', String(host.memoryMb));
+    args.push('--log', paths.console);
     const child = spawn(process.execPath, [agentPath, ...args], {
       cwd: directory,
       detached: true,

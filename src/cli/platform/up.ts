@@ -159,7 +159,7 @@ async function ensureServer(
   const logFrom = logSize(files.serverLog);
   const what = {
     script: program('paas-server'),
-    args: ['--config', files.config],
+    args: ['--config', files.config, ...(foreground ? [] : ['--log', files.serverLog])],
     cwd: files.root,
     env: programEnvironment(options.env),
   };
