@@ -14,6 +14,7 @@ import {
 import { createServer, type Server } from 'node:net';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import Database from 'libsql';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { killNow, startPlatform, type Platform } from '../support/platform.ts';
 
@@ -148,6 +149,34 @@ describe('damaged data', () => {
       expect(`${result.error.message} ${result.error.hint}`, result.toString()).toContain(file.split('/').at(-1));
       expect(existsSync(path), file).toBe(true);
       expect(statSync(path).size, file).toBe(size);
+      await paas.killEverything();
+      restore();
+    }
+    await paas.up();
+    await paas.serves('there', 'version 1');
+  }, 240_000);
+
+  it('of a later version are refused in words, with exit 6, and left as they are', async () => {
+    const restore = await stopped();
+    const later: Record<string, (path: string) => void> = {
+      'server/paas.db': (path) => {
+        const database = new Database(path);
+        database.exec("insert into schema_version (version, name) values (999, 'from-the-future')");
+        database.exec('pragma wal_checkpoint(truncate)');
+        database.close();
+      },
+      'server/blobs/format.json': (path) => writeFileSync(path, '{"format":999}'),
+      'cloud/state.json': (path) =>
+        writeFileSync(path, JSON.stringify({ ...(JSON.parse(readFileSync(path, 'utf8')) as object), version: 999 })),
+    };
+    for (const [file, change] of Object.entries(later)) {
+      const path = join(paas.home, 'platform', file);
+      change(path);
+      const result = await paas.cli(['up', '--json'], { timeoutMs: 100_000 });
+      expect([result.code, result.error.code], `${file}: ${result.toString()}`).toEqual([6, 'conflict']);
+      expect(result.error.message).toMatch(/written by a later version of paas \(format 999; this one knows \d+\)/);
+      expect(result.error.hint).toContain('Upgrade paas');
+      expect(existsSync(path)).toBe(true);
       await paas.killEverything();
       restore();
     }
