@@ -3,6 +3,7 @@
  * run. A JSON line a number on standard output; what is going on, and a table at the end, on standard error. NAME is the
  * beginning of a benchmark's name: `deploy`, `logs.burst`. An aim that is missed is no failure of the run.
  */
+import { cpus, loadavg, release, type } from 'node:os';
 import { agentBenches } from './agent.ts';
 import { cliBenches } from './cli.ts';
 import { deployBenches } from './deploy.ts';
@@ -31,6 +32,7 @@ async function main(names: readonly string[]): Promise<number> {
     return 2;
   }
   let failed = 0;
+  say(machine());
   for (const { name, run } of chosen) {
     say(`${name} …`);
     try {
@@ -40,8 +42,15 @@ async function main(names: readonly string[]): Promise<number> {
       process.stdout.write(`${JSON.stringify({ name, error: String(error) })}\n`);
     }
   }
-  say(`\n${summary()}`);
+  say(`\n${summary()}\n\n${machine()}`);
   return failed === 0 ? 0 : 1;
+}
+
+/** Numbers of a busy machine say little: the load stands beside them. */
+function machine(): string {
+  const [cpu] = cpus();
+  const load = loadavg().map((value) => value.toFixed(1));
+  return `${cpus().length} x ${cpu?.model ?? 'cpu'}, ${type()} ${release()}, Node ${process.versions.node}; load average ${load.join(' ')}`;
 }
 
 /** Takes away what was started, then ends. Programs that are being run end with Ctrl-C themselves: it is for the whole group. */
