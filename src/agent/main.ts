@@ -126,7 +126,8 @@ function parseFlags(argv: string[]): Flags {
   };
 }
 
-function readUserData(path: string): AgentUserData {
+/** What the host was made with. @throws PaasError usage, without a word of the text, which holds the token */
+export function readUserData(path: string): AgentUserData {
   let text: string;
   try {
     text = readFileSync(path, 'utf8');

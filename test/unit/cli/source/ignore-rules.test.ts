@@ -2,9 +2,12 @@ import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { sourceRules } from '../../../../src/cli/source/ignore-rules.ts';
 import { openSource } from '../../../../src/cli/source/index.ts';
 import { filesOf, walkSource } from '../../../../src/cli/source/walk.ts';
+import { nameProblem } from '../../../../src/shared/tree/directory.ts';
 
 describe('ignore rules', () => {
   let base: string;
@@ -102,4 +105,78 @@ describe('ignore rules', () => {
       message: expect.stringContaining('nothing to push'),
     });
   });
+});
+
+describe('any ignore file', () => {
+  const pieces = fc.constantFrom(
+    ...[
+      '*',
+      '**',
+      '/',
+      '!',
+      '\\',
+      '[',
+      ']',
+      '[a-',
+      '[z-a]',
+      '[^',
+      '?',
+      '#',
+      ' ',
+      '\t',
+      '\n',
+      '\r\n',
+      '\0',
+      'a',
+      'b.js',
+      '.',
+      '..',
+    ],
+    ...['node_modules', '(', ')', '{', '}', '+', '$', '^', '|', 'é', '\ud800', '\ufeff'],
+  );
+  const text = fc.oneof(
+    fc.array(pieces, { maxLength: 25 }).map((parts) => parts.join('')),
+    fc.string({ unit: 'binary', maxLength: 60 }),
+  );
+  const name = fc
+    .oneof(
+      fc.string({ unit: 'binary', minLength: 1, maxLength: 12 }),
+      fc.constantFrom('a', 'b.js', '...', '!x', '#', '\\'),
+    )
+    .filter((segment) => nameProblem(segment) === undefined);
+  const path = fc.array(name, { minLength: 1, maxLength: 4 }).map((segments) => segments.join('/'));
+
+  it('decides on every path, or is refused with the file that is wrong', () => {
+    const base = mkdtempSync(join(tmpdir(), 'paas-ignore-'));
+    try {
+      fc.assert(
+        fc.property(text, text, path, fc.boolean(), (outer, inner, at, isDirectory) => {
+          writeFileSync(join(base, '.paasignore'), outer);
+          try {
+            const rules = sourceRules(base, { git: true });
+            expect(typeof rules.extend('', inner).keeps(at, isDirectory)).toBe('boolean');
+          } catch (error) {
+            expect(error).toMatchObject({ code: 'source_invalid' });
+          }
+        }),
+        { numRuns: 800 },
+      );
+    } finally {
+      rmSync(base, { recursive: true });
+    }
+  });
+
+  it.each(['*a'.repeat(40), '**/'.repeat(60) + 'x', '[a-z]*'.repeat(40), '?*'.repeat(50)])(
+    'does not take for ever: %j',
+    (pattern) => {
+      const base = mkdtempSync(join(tmpdir(), 'paas-ignore-'));
+      try {
+        writeFileSync(join(base, '.paasignore'), pattern);
+        const rules = sourceRules(base, { git: true });
+        expect(rules.keeps(`${'a'.repeat(250)}/${'a/'.repeat(200)}b`, false)).toEqual(expect.any(Boolean));
+      } finally {
+        rmSync(base, { recursive: true });
+      }
+    },
+  );
 });

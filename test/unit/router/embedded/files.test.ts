@@ -8,7 +8,10 @@ import { readOptions, writeOptions } from '../../../../src/router/embedded/optio
 import { preferred } from '../../../../src/router/embedded/pages.ts';
 import { RotatingFile } from '../../../../src/router/embedded/rotating-file.ts';
 import { loadTable, parseTable, saveTable } from '../../../../src/router/embedded/table-file.ts';
+import { match, normalizeHost } from '../../../../src/router/table.ts';
+import { routeTable } from '../../../../src/shared/contracts/routes.ts';
 import { asPaasError } from '../../../../src/shared/errors.ts';
+import { arbitraryOf } from '../../../support/arbitrary.ts';
 
 let directory = '';
 beforeEach(() => {
@@ -76,14 +79,17 @@ describe('the table on disk', () => {
   });
 
   it('is refused with a typed error when it is anything else', () => {
+    const tables = arbitraryOf(routeTable, 25).map((value) => JSON.stringify(value));
     fc.assert(
-      fc.property(fc.oneof(fc.json(), fc.string()), (noise) => {
+      fc.property(fc.oneof({ weight: 3, arbitrary: tables }, fc.json(), fc.string()), fc.string(), (noise, asked) => {
         try {
-          parseTable(noise);
+          const { index } = parseTable(noise);
+          match(index, normalizeHost(asked) ?? 'shop', `/${asked}`);
         } catch (error) {
           expect(asPaasError(error).code).toBe('bad_request');
         }
       }),
+      { numRuns: 500 },
     );
   });
 });
