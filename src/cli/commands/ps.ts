@@ -11,7 +11,7 @@ const dash = (text: string | number | null | undefined): string =>
 /** What there is to say of an instance; how it ended before only while that matters. */
 function remark({ state, restarts, message, exit }: InstanceRow): string {
   if (message !== null) return message;
-  if (exit?.message === undefined || exit.message === null) return '';
+  if (exit?.message === undefined) return '';
   if (state !== 'healthy') return exit.message;
   return restarts > 0 ? `before: ${exit.message}` : '';
 }

@@ -1,13 +1,29 @@
 import type { Deployment } from '../../shared/contracts/api.ts';
 import { PaasError } from '../../shared/errors.ts';
 import { scopeCommand } from '../command/define.ts';
-import { flag, waitFlags } from '../command/flags.ts';
+import { flag, waitFlags, type Flag } from '../command/flags.ts';
 import { readAssignments } from '../deploy/assignments.ts';
 import { settle } from '../deploy/follow.ts';
 import { dryRun, noImages, prepare, push, type DryRun, type PushWish } from '../deploy/push.ts';
 import { Progress } from '../ui/progress.ts';
 import { count, spell, spellBytes } from '../ui/times.ts';
 import type { Ui } from '../ui/ui.ts';
+
+const percentFlag: Flag<number[] | undefined> = {
+  kind: 'option',
+  value: '5,25,50,100',
+  summary: 'canary: shares of the requests that the new release gets, one after the other',
+  read: (texts) => {
+    const text = texts.at(-1);
+    if (text === undefined) return undefined;
+    const steps = text.split(',').map(Number);
+    const grows = steps.every((step, i) => Number.isInteger(step) && step > (steps[i - 1] ?? 0) && step <= 100);
+    if (grows && steps.length <= 20) return steps;
+    throw new PaasError('usage', `\`${text}\` is no row of growing shares from 1 to 100.`, {
+      hint: 'Write them as in `--steps 5,25,50,100`.',
+    });
+  },
+};
 
 export default scopeCommand(
   {
@@ -38,6 +54,9 @@ export default scopeCommand(
         summary: 'how to replace the old instances',
       }),
       'max-in-flight': flag.integer({ min: 1, max: 1000, summary: 'new instances that may be starting at once' }),
+      steps: percentFlag,
+      'step-wait': flag.duration({ value: '2m', summary: 'canary: how long each step is watched (1m)' }),
+      manual: flag.boolean({ summary: 'canary: each step waits for `paas rollout continue`' }),
       concurrent: flag.choice({
         choices: ['supersede', 'wait'],
         summary: 'when a deployment is under way (supersede)',
@@ -50,6 +69,7 @@ export default scopeCommand(
     examples: [
       ['paas push', 'the app in this directory'],
       ['paas push shop --git https://example.com/shop.git --ref v1.2', 'a tag of a repository'],
+      ['paas push --strategy canary --steps 10,50 --manual', 'a tenth of the clients first'],
       ['paas push --path build.tar.gz --no-wait --json', 'from a Jenkins job'],
     ],
   },
@@ -73,6 +93,7 @@ export default scopeCommand(
       command: flags.command,
       strategy: flags.strategy,
       maxInFlight: flags['max-in-flight'],
+      canary: canaryOf(flags),
       concurrent: flags.concurrent,
       noRoute: flags['no-route'],
       message: flags.message ?? '',
@@ -97,6 +118,26 @@ export default scopeCommand(
     }
   },
 );
+
+/** What the flags say of a canary. @throws PaasError usage where they contradict each other */
+function canaryOf(flags: {
+  strategy: string | undefined;
+  steps: number[] | undefined;
+  'step-wait': number | undefined;
+  manual: boolean;
+}): PushWish['canary'] {
+  const { steps, 'step-wait': stepWaitMs, manual } = flags;
+  const some = steps !== undefined || stepWaitMs !== undefined || manual;
+  if (some && flags.strategy !== undefined && flags.strategy !== 'canary')
+    throw new PaasError('usage', `--steps, --step-wait and --manual are for \`--strategy canary\`.`);
+  if (manual && stepWaitMs !== undefined)
+    throw new PaasError('usage', '--manual and --step-wait exclude each other: who ends a step, you or the clock?');
+  return {
+    ...(steps === undefined ? {} : { steps }),
+    ...(stepWaitMs === undefined ? {} : { stepWaitMs }),
+    ...(manual ? { manual } : {}),
+  };
+}
 
 function sourceOf(flags: {
   path: string | undefined;

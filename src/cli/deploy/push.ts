@@ -28,6 +28,7 @@ export interface PushWish {
   command: string | undefined;
   strategy: PushRequest['strategy'];
   maxInFlight: number | undefined;
+  canary: Pick<PushRequest, 'steps' | 'stepWaitMs' | 'manual'>;
   noRoute: boolean;
   message: string;
   concurrent: 'supersede' | 'wait' | undefined;
@@ -157,6 +158,7 @@ function requestOf(tree: string, wish: PushWish, { manifest, source }: Prepared)
     noRoute: wish.noRoute,
     message: wish.message,
     generated: manifest.generated.filter((name) => !Object.hasOwn(wish.config, name)),
+    ...wish.canary,
     ...given({ strategy: wish.strategy, maxInFlight: wish.maxInFlight, concurrent: wish.concurrent }),
   };
 }

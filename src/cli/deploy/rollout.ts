@@ -15,6 +15,7 @@ export function showRollout({ ui, app }: Context & { app: AppScope }, rollout: R
         ['State', paintState(ui.style, state)],
         ['Release', `${from === null ? '' : `v${from} → `}v${to}`],
         ['Strategy', `${strategy}, at most ${rollout.maxInFlight} at once`],
+        ...canaryPairs(rollout.canary),
         ['Started', `${ago(startedAt)} ago`],
         ['Waits for', waitsFor],
       ]);
@@ -28,6 +29,18 @@ export function showRollout({ ui, app }: Context & { app: AppScope }, rollout: R
       );
     }
   });
+}
+
+function canaryPairs(canary: RolloutView['canary']): [string, string][] {
+  if (!canary) return [];
+  const { steps, step, percent, reachedAt, waitMs } = canary;
+  const since = reachedAt === null ? 'its instances start' : `reached ${ago(reachedAt)} ago`;
+  const next = waitMs === null ? 'each waits for `paas rollout continue`' : `${waitMs / 1000} s each`;
+  return [
+    ['Steps', `${steps.map((share, i) => (i === step ? `[${share}]` : String(share))).join(' ')} %, ${next}`],
+    ['Step', `${step + 1} of ${steps.length}, ${since}`],
+    ['New release', `gets ${percent} % of the clients`],
+  ];
 }
 
 /** `paas rollout pause`, `continue`, `cancel`. */

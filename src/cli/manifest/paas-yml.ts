@@ -33,6 +33,9 @@ export async function readPaasYml(tree: TreeNode, environment: string, problems:
     draft.app.rollout = {
       ...(rollout.strategy === undefined ? {} : { strategy: rollout.strategy }),
       ...(inFlight === undefined ? {} : { maxInFlight: inFlight }),
+      ...(rollout.steps === undefined ? {} : { steps: rollout.steps }),
+      ...(rollout.step_wait === undefined ? {} : { stepWaitMs: rollout.step_wait }),
+      ...(rollout.manual === undefined ? {} : { manual: rollout.manual }),
     };
   }
   for (const [key, entry] of Object.entries(processes)) {

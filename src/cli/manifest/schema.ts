@@ -14,6 +14,7 @@ import {
   schedule,
   size,
   text,
+  truth,
   urlPath,
   verbatim,
 } from './leaves.ts';
@@ -81,6 +82,16 @@ export const rolloutFields = {
     otherwise: '`rolling`',
   }),
   max_in_flight: field(integer(1, 1000), 'How many instances are exchanged at a time.', { example: '2' }),
+  steps: field(
+    list(integer(1, 100), 'a list of shares such as [5, 25, 50]'),
+    'For `canary`: the shares of requests that the new release gets, in percent.',
+    {
+      example: '[5, 25, 50, 100]',
+      otherwise: '`[5, 25, 50, 100]`',
+    },
+  ),
+  step_wait: field(duration(0), 'For `canary`: how long each step is watched.', { example: '2m', otherwise: '1m' }),
+  manual: field(truth, 'For `canary`: each step waits for `paas rollout continue`.', { example: 'true' }),
 };
 
 const processName = {

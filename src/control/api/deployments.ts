@@ -4,6 +4,7 @@ import { PaasError } from '../../shared/errors.ts';
 import type { Control } from '../context.ts';
 import { finish, presentDeployment, unfinished } from '../deploy/deployments.ts';
 import { inputOf } from '../reconcile/rollouts.ts';
+import { canaryOf, nextStep, servedPercent } from '../rollout/canary.ts';
 import type { AppRow, DeploymentRow, RolloutRow } from '../store/schema.ts';
 import { sameBatch } from '../../engines/port.ts';
 import { endpoint, type Call, type Endpoint } from './define.ts';
@@ -90,6 +91,7 @@ async function rolloutView(control: Control, app: AppRow, row: RolloutRow): Prom
     id: row.id,
     strategy: row.strategy as api.RolloutView['strategy'],
     maxInFlight: row.max_in_flight,
+    canary: canaryView(row),
     state: (row.state === 'failing' ? 'cancelling' : row.state) as api.RolloutView['state'],
 
     from: row.from_release,
@@ -98,6 +100,21 @@ async function rolloutView(control: Control, app: AppRow, row: RolloutRow): Prom
     waitsFor: row.waits_for,
     processes,
   };
+}
+
+function canaryView(row: RolloutRow): api.RolloutView['canary'] {
+  const canary = canaryOf(row);
+  if (!canary) return null;
+  const { steps, step, waitMs, reachedAt } = canary;
+  const since = reachedAt === null ? null : new Date(reachedAt).toISOString();
+  return { steps, step, percent: servedPercent(canary), reachedAt: since, waitMs };
+}
+
+/** `continue` of a rollout that is not paused: a canary's step is over. */
+function goOn(row: RolloutRow): { canary: string } | Record<string, never> {
+  const canary = canaryOf(row);
+  const next = canary && row.state === 'running' && canary.reachedAt !== null ? nextStep(canary) : null;
+  return next ? { canary: JSON.stringify(next) } : {};
 }
 
 async function steer(call: Call<unknown>, verb: 'pause' | 'continue' | 'cancel'): Promise<unknown> {
@@ -115,7 +132,8 @@ async function steer(call: Call<unknown>, verb: 'pause' | 'continue' | 'cancel')
       const allowed = row.state === 'running' || row.state === 'paused' || row.state === target;
       if (!allowed)
         throw new PaasError('conflict', `The rollout is ${row.state}.`, { hint: 'See `paas rollout status`.' });
-      await trx.updateTable('rollouts').set({ state: target }).where('id', '=', row.id).execute();
+      const change = { state: target, ...(verb === 'continue' ? goOn(row) : {}) };
+      await trx.updateTable('rollouts').set(change).where('id', '=', row.id).execute();
       return { rollout: null };
     }
     const deployment = await trx

@@ -26,11 +26,6 @@ export async function push(call: Call<Push>): Promise<unknown> {
     if (!dnsLabel.test(part))
       throw new PaasError('usage', `\`${part}\` is no name: use a-z, 0-9 and -, at most 63 characters.`);
   }
-  if (body.strategy === 'canary' || body.spec.rollout?.strategy === 'canary') {
-    throw new PaasError('unsupported', 'This platform has no canary rollouts.', {
-      hint: 'Use `--strategy rolling` or `recreate`.',
-    });
-  }
   await control.blobs.assertComplete(body.source.tree);
   const known = await findApp(control.store.db, name);
   if (known) refuseDestroying(known);

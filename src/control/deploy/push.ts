@@ -1,5 +1,7 @@
 /** What a push means: compare with what is, then make a release, or find that there is nothing to do. */
 import { randomBytes } from 'node:crypto';
+import { newCanary } from '../rollout/canary.ts';
+import type { RolloutWish } from './release.ts';
 import type { PushPlan } from '../../shared/contracts/api.ts';
 import type { pushRequest } from '../../shared/contracts/api.ts';
 import { PaasError } from '../../shared/errors.ts';
@@ -173,3 +175,17 @@ async function imageEquals(control: Control, release: ReleaseRow, source: Source
 async function configOfRelease(control: Control, release: ReleaseRow): Promise<Config> {
   return openConfig(control, release.app_id, release.config_version);
 }
+
+/** How the new release takes over: flags before the manifest. */
+export function rolloutPlan(push: Push): Pick<RolloutWish, 'strategy' | 'maxInFlight' | 'canary'> {
+  const plan = { ...push.spec.rollout, ...defined(push) };
+  const strategy = plan.strategy ?? 'rolling';
+  const { steps, stepWaitMs: waitMs, manual } = plan;
+  const canary = strategy === 'canary' ? newCanary({ steps, waitMs, manual }) : undefined;
+  return { strategy, maxInFlight: plan.maxInFlight, canary };
+}
+
+const defined = ({ strategy, maxInFlight, steps, stepWaitMs, manual }: Push): Partial<Push> =>
+  Object.fromEntries(
+    Object.entries({ strategy, maxInFlight, steps, stepWaitMs, manual }).filter(([, value]) => value !== undefined),
+  );

@@ -8,6 +8,7 @@ import type { AppRow, ImageRow, ReleaseRow } from '../store/schema.ts';
 import { formationOf, manifestOf } from './apps.ts';
 import { sameJson } from './diff.ts';
 import type { Effects } from './effects.ts';
+import type { Canary } from '../rollout/canary.ts';
 import { addRoute, assignTcpPorts } from './routes.ts';
 import type { Config, Formation, ManifestMemory, ReleaseProcesses } from './types.ts';
 
@@ -120,6 +121,8 @@ export interface RolloutWish {
   to: { release: number; epoch: number };
   strategy: string;
   maxInFlight: number | undefined;
+  /** Where the strategy is `canary`. */
+  canary?: Canary | undefined;
   formation: Formation;
   manifest: ManifestMemory | null;
   routesAdd: string[];
@@ -152,6 +155,8 @@ export async function beginRollout(trx: Trx, control: Control, app: AppRow, wish
     stateBefore: app.state,
   };
   const id = newId('rol');
+  // Where there is nothing old to compare with, or no other release, requests cannot be shared out.
+  const isCanary = wish.canary !== undefined && app.release !== null && app.release !== wish.to.release;
   const largest = Math.max(1, ...Object.values(wish.formation).map(({ instances }) => instances));
   await trx
     .insertInto('rollouts')
@@ -163,8 +168,9 @@ export async function beginRollout(trx: Trx, control: Control, app: AppRow, wish
       from_epoch: app.epoch,
       to_release: wish.to.release,
       to_epoch: wish.to.epoch,
-      strategy: wish.strategy,
+      strategy: wish.strategy === 'canary' && !isCanary ? 'rolling' : wish.strategy,
       // A quarter at a time, as Kubernetes does by default, is quick and never doubles the app's memory.
+      canary: isCanary ? JSON.stringify(wish.canary) : null,
       max_in_flight: wish.maxInFlight ?? Math.ceil(largest / 4),
       state: 'running',
       waits_for: '',

@@ -7,7 +7,7 @@ import { releaseFacts } from '../agents/assignments.ts';
 import type { Control } from '../context.ts';
 import { finish } from '../deploy/deployments.ts';
 import { keptRunning } from '../deploy/diff.ts';
-import { comparePush, type Push, type PushOutcome } from '../deploy/push.ts';
+import { comparePush, rolloutPlan, type Push, type PushOutcome } from '../deploy/push.ts';
 import { applyConfig, beginRollout, ensureImage, insertRelease, putConfig } from '../deploy/release.ts';
 import { addRoute, removeRoute } from '../deploy/routes.ts';
 import { buildHostFacts, planSource } from '../deploy/source.ts';
@@ -49,8 +49,7 @@ export async function advanceBuilding(control: Control, app: AppRow, deployment:
   const wish = {
     deploymentId: deployment.id,
     formation: outcome.formation,
-    strategy: push.strategy ?? push.spec.rollout?.strategy ?? 'rolling',
-    maxInFlight: push.maxInFlight ?? push.spec.rollout?.maxInFlight,
+    ...rolloutPlan(push),
     manifest: outcome.manifest,
     routesAdd: outcome.routes.add,
     routesRemove: outcome.routes.remove,
@@ -272,8 +271,7 @@ export async function advanceReleasing(control: Control, app: AppRow, deployment
       to: { release: version, epoch: app.epoch },
       formation: outcome.formation,
       processes: facts.processes,
-      strategy: push.strategy ?? push.spec.rollout?.strategy ?? 'rolling',
-      maxInFlight: push.maxInFlight ?? push.spec.rollout?.maxInFlight,
+      ...rolloutPlan(push),
       manifest: outcome.manifest,
       routesAdd: outcome.routes.add,
       routesRemove: outcome.routes.remove,

@@ -8,6 +8,7 @@ import { keptRunning } from '../deploy/diff.ts';
 import { completeEffects, effectsOf, oldTargets, undoEffects } from '../deploy/effects.ts';
 import { releaseRow } from '../deploy/push.ts';
 import type { Formation, ReleaseProcesses } from '../deploy/types.ts';
+import { advanceCanary, canaryOf, servedPercent, waitText, wantedPercent } from '../rollout/canary.ts';
 import { decide, type RolloutDecision, type RolloutInput } from '../rollout/machine.ts';
 import type { AppRow, DeploymentRow, RolloutRow } from '../store/schema.ts';
 import { capacityProblem } from './capacity.ts';
@@ -33,22 +34,53 @@ export async function advanceRollout(control: Control, app: AppRow, deployment: 
     // Going back is as far as it can be; the steady state goes on trying.
     if (problem) return wentBack(control, app, deployment, row, decision.state === 'failing' ? 'failed' : 'cancelled');
   }
-  if (decision.waitsFor !== row.waits_for) {
-    await control.store.db
-      .updateTable('rollouts')
-      .set({ waits_for: decision.waitsFor })
-      .where('id', '=', row.id)
-      .execute();
+  const waitsFor = (await moveCanary(control, app, deployment, row, decision)) ?? decision.waitsFor;
+  if (waitsFor !== row.waits_for) {
+    await control.store.db.updateTable('rollouts').set({ waits_for: waitsFor }).where('id', '=', row.id).execute();
   }
   if (decision.state === 'succeeded') await succeed(control, app, deployment, row);
   else if (decision.state === 'failed' || decision.state === 'cancelled')
     await wentBack(control, app, deployment, row, decision.state);
 }
 
+/**
+ * A canary's step goes on when its time has come. Answers what it waits for, where that is not the machine's business.
+ * Requests follow: the route table is made anew from the share that was reached.
+ */
+async function moveCanary(
+  control: Control,
+  app: AppRow,
+  deployment: DeploymentRow,
+  row: RolloutRow,
+  { state, stepReached = false }: RolloutDecision,
+): Promise<string | null> {
+  const canary = canaryOf(row);
+  if (!canary || state !== 'running') return null;
+  const next = advanceCanary(canary, stepReached, Date.now());
+  if (next) {
+    const changed = await control.store.db
+      .updateTable('rollouts')
+      .set({ canary: JSON.stringify(next) })
+      .where('id', '=', row.id)
+      .where('canary', '=', row.canary)
+      .where('state', '=', 'running')
+      .executeTakeFirst();
+    if (changed.numUpdatedRows > 0n && next.reachedAt !== null) {
+      const text = `${servedPercent(next)} % of the requests go to v${row.to_release}`;
+      await note(control, app, deployment, 'rollout.step', text);
+    }
+    control.wake.routes();
+    control.wake.app(app.id);
+  }
+  const now = next ?? canary;
+  return now.reachedAt === null ? null : waitText(now);
+}
+
 /** The machine's input, and how a decision's counts become workloads. */
 export async function inputOf(control: Control, app: AppRow, row: RolloutRow) {
   const to = { release: row.to_release, epoch: row.to_epoch };
   const from = row.from_release === null ? null : { release: row.from_release, epoch: row.from_epoch };
+  const canary = canaryOf(row);
   const effects = effectsOf(row);
   const formation = formationOf(app);
   const newProcesses = await processesOf(control, app.id, to.release);
@@ -58,6 +90,7 @@ export async function inputOf(control: Control, app: AppRow, row: RolloutRow) {
     state: row.state as RolloutInput['state'],
     strategy: row.strategy === 'recreate' ? 'recreate' : 'rolling',
     maxInFlight: row.max_in_flight,
+    canaryPercent: canary ? wantedPercent(canary) : undefined,
     from,
     to,
     newTargets: targetsOf(newProcesses, formation),

@@ -4,10 +4,12 @@
  *   instance healthy ─► in the table (version n) ─► every router acknowledged n: routed
  *   instance leaving ─► out of the table (version m) ─► every router acknowledged m and its open requests ended: stops
  */
-import type { RouterStatus, RouteTable, Backend, TcpRoute } from '../../shared/contracts/routes.ts';
+import { randomBytes } from 'node:crypto';
+import type { Backend, Gray, RouterStatus, RouteTable, TcpRoute } from '../../shared/contracts/routes.ts';
 import { sameJson } from '../deploy/diff.ts';
 import type { Formation } from '../deploy/types.ts';
 import { raiseGenerations } from '../store/instances.ts';
+import { canaryOf, servedPercent } from '../rollout/canary.ts';
 import type { Store } from '../store/open.ts';
 import type { Hub } from '../agents/hub.ts';
 
@@ -19,6 +21,7 @@ export class Routing {
   readonly #drainMs: number;
   #table: RouteTable = { version: 0, http: [], tcp: [], backends: {} };
   #loaded = false;
+  #stickyKey: string | null = null;
   /** The acknowledged version at the last look: what waits for it is woken when it moves. */
   #seen = -1;
   /** Router hosts that count: ready ones. */
@@ -140,7 +143,7 @@ export class Routing {
 
   async #build(): Promise<Omit<RouteTable, 'version'>> {
     const { db } = this.#store;
-    const [routes, ports, apps, instances] = await Promise.all([
+    const [routes, ports, apps, instances, canaries] = await Promise.all([
       db.selectFrom('routes').selectAll().orderBy('host').orderBy('path').execute(),
       db.selectFrom('tcp_ports').selectAll().orderBy('port').execute(),
       db.selectFrom('apps').select(['id', 'project', 'environment', 'name', 'state', 'formation']).execute(),
@@ -154,7 +157,14 @@ export class Routing {
         .where('command', 'is', null)
         .orderBy('id')
         .execute(),
+      db
+        .selectFrom('rollouts')
+        .select(['app_id', 'to_release', 'canary', 'state'])
+        .where('finished_at', 'is', null)
+        .where('canary', 'is not', null)
+        .execute(),
     ]);
+    const grayOf = new Map(canaries.map((row) => [row.app_id, canaryGray(row)]));
     const byId = new Map(apps.map((app) => [app.id, app]));
     const backends: Record<string, Backend> = {};
     const backendOf = (appId: string, processType: string): string => {
@@ -177,12 +187,29 @@ export class Routing {
       const wanted = (JSON.parse(app.formation) as Formation)[processType]?.instances ?? 0;
       const idle = app.state !== 'active' || wanted === 0;
       const state = endpoints.length > 0 ? 'serving' : idle ? 'stopped' : 'starting';
-      backends[key] = { app: `${app.project}/${app.environment}/${app.name}`, appId, state, endpoints };
+      const gray = grayOf.get(appId);
+      const name = `${app.project}/${app.environment}/${app.name}`;
+      backends[key] = { app: name, appId, state, endpoints, ...(gray ? { gray } : {}) };
       return key;
     };
     const tcp: TcpRoute[] = ports.map((p) => ({ port: p.port, backend: backendOf(p.app_id, p.process_type) }));
     const http = routes.map((r) => ({ host: r.host, path: r.path, backend: backendOf(r.app_id, r.process_type) }));
-    return { http, tcp, backends };
+    const isGray = Object.values(backends).some(({ gray }) => gray !== undefined);
+    return { http, tcp, backends, ...(isGray ? { stickyKey: await this.#stickyKeyOf() } : {}) };
+  }
+
+  /** The key of the cookies by which clients keep their share: made once, so that they outlive every table. */
+  async #stickyKeyOf(): Promise<string> {
+    if (this.#stickyKey !== null) return this.#stickyKey;
+    const { db } = this.#store;
+    const value = randomBytes(32).toString('base64url');
+    await db
+      .insertInto('meta')
+      .values({ key: 'sticky-key', value })
+      .onConflict((conflict) => conflict.column('key').doNothing())
+      .execute();
+    const row = await db.selectFrom('meta').select('value').where('key', '=', 'sticky-key').executeTakeFirstOrThrow();
+    return (this.#stickyKey = row.value);
   }
 
   /** Leaving instances that no router sends anything to any more become `stop`. Returns the apps of these. */
@@ -244,4 +271,12 @@ export class Routing {
       .onConflict((conflict) => conflict.column('key').doUpdateSet({ value }))
       .execute();
   }
+}
+
+/** A canary rollout as routers see it: the new release beside all others, with its share of the clients. */
+function canaryGray(row: { to_release: number; canary: string | null; state: string }): Gray {
+  const canary = canaryOf(row);
+  // On the way back nobody is sent to the new release any more.
+  const percent = canary && ['running', 'paused'].includes(row.state) ? servedPercent(canary) : 0;
+  return { releases: [row.to_release], rules: [{ release: row.to_release, all: [{ kind: 'percent', percent }] }] };
 }

@@ -8,14 +8,18 @@
  *
  * New instances start beside the old ones, at most `maxInFlight` not yet healthy at a time; as many old ones leave as
  * new ones are healthy and known to the routers. Going back is the same movement with the roles exchanged. At no point
- * do fewer than the target number of healthy instances remain wanted (except with `recreate`).
+ * do fewer than the target number of healthy instances remain wanted (except with `recreate`). A canary rollout does
+ * so in steps (canary.ts), and keeps the old batch whole until the last one.
  */
+import { canaryCount } from './canary.ts';
 import { sameBatch, type Batch, type ObservedInstance } from '../../engines/port.ts';
 
 export interface RolloutInput {
   state: 'running' | 'paused' | 'cancelling' | 'failing';
   strategy: 'rolling' | 'recreate';
   maxInFlight: number;
+  /** Of a canary rollout: the share of new instances that the step under way asks for, in percent. */
+  canaryPercent?: number | undefined;
   /** null: the app's first release. */
   from: Batch | null;
   to: Batch;
@@ -38,6 +42,8 @@ export interface RolloutDecision {
   state: 'running' | 'paused' | 'cancelling' | 'failing' | 'succeeded' | 'failed' | 'cancelled';
   /** One line for people: what the rollout waits for. */
   waitsFor: string;
+  /** Of a canary rollout before its last step: all instances of the step serve. */
+  stepReached?: boolean;
   /** Set when the state turned to failing by this decision. */
   failure?: { instance: ObservedInstance; reason: string };
 }
@@ -54,11 +60,16 @@ export function decide(input: RolloutInput): RolloutDecision {
 function goOn(input: RolloutInput): RolloutDecision {
   const paused = input.state === 'paused';
   const recreate = input.strategy === 'recreate';
+  const percent = input.canaryPercent;
+  const goal = (processType: string): number => {
+    const target = input.newTargets[processType] ?? 0;
+    return percent === undefined ? target : canaryCount(target, percent);
+  };
   const types = processTypes(input).map((processType) => survey(input, processType, input.to));
-  const behind = types.filter(({ processType, serving }) => serving.length < (input.newTargets[processType] ?? 0));
+  const behind = types.filter(({ processType, serving }) => serving.length < goal(processType));
   const wanted: Wanted[] = [];
   for (const { processType, staying, up, serving, others, othersRemain } of types) {
-    const target = input.newTargets[processType] ?? 0;
+    const target = goal(processType);
     // The first release has nothing to be gentle with.
     const inFlight = input.from === null ? target : input.maxInFlight;
     const limit = paused ? 0 : recreate ? (othersRemain ? 0 : target) : serving.length + inFlight;
@@ -68,17 +79,24 @@ function goOn(input: RolloutInput): RolloutDecision {
     // A process type that the new release no longer has serves until the rest of the release is up.
     const gone = input.newTargets[processType] === undefined && behind.length > 0;
     const needed = gone ? capacity : Math.min(capacity, target);
+    // The old release takes the rest of the requests, and must be able to take all of them back at any moment.
+    const whole = percent !== undefined && !(percent === 100 && behind.length === 0);
     const keep = paused
       ? { least: 0, most: Infinity }
-      : recreate
-        ? { least: 0, most: 0 }
-        : { least: needed - up.length, most: needed - serving.length };
+      : whole
+        ? { least: capacity, most: capacity }
+        : recreate
+          ? { least: 0, most: 0 }
+          : { least: needed - up.length, most: needed - serving.length };
     wanted.push(...keepOld(input, processType, others, keep));
   }
   if (paused) return { wanted, state: 'paused', waitsFor: 'paused: `paas rollout continue` goes on' };
-  if (behind.length === 0) return { wanted, state: 'succeeded', waitsFor: '' };
+  if (behind.length === 0) {
+    if (percent !== undefined && percent < 100) return { wanted, state: 'running', waitsFor: '', stepReached: true };
+    return { wanted, state: 'succeeded', waitsFor: '' };
+  }
   const waits = behind.map(
-    ({ processType, serving }) => `${processType}: ${serving.length} of ${input.newTargets[processType] ?? 0} healthy`,
+    ({ processType, serving }) => `${processType}: ${serving.length} of ${goal(processType)} healthy`,
   );
   return { wanted, state: 'running', waitsFor: waits.join(', ') };
 }

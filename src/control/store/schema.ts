@@ -119,6 +119,8 @@ export interface Schema {
     to_epoch: number;
     strategy: string;
     max_in_flight: number;
+    /** json: Canary (rollout/canary.ts) */
+    canary: string | null;
     /** running, paused, cancelling, failing, succeeded, failed, cancelled, superseded */
     state: string;
     waits_for: string;

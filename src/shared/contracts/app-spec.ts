@@ -57,6 +57,21 @@ export const configMap = z.record(envName, processText);
 
 export const strategy = z.enum(['rolling', 'canary', 'recreate']);
 
+/** How a canary rollout goes: shares of the requests in percent, growing; 100 is added where it is not the last. */
+export const canaryPlan = {
+  steps: z.optional(
+    z.array(z.int().check(z.minimum(1), z.maximum(100))).check(
+      z.minLength(1),
+      z.maxLength(20),
+      z.refine((steps) => steps.every((step, i) => i === 0 || step > steps[i - 1]!), 'must grow from step to step'),
+    ),
+  ),
+  /** How long each step is watched before the next. */
+  stepWaitMs: z.optional(z.int().check(z.nonnegative(), z.maximum(7 * 24 * 3600_000))),
+  /** Each step waits for a person. */
+  manual: z.optional(z.boolean()),
+};
+
 export const appSpec = z.object({
   name: label,
   stack: z.optional(z.string()),
@@ -70,6 +85,7 @@ export const appSpec = z.object({
     z.object({
       strategy: z.optional(strategy),
       maxInFlight: z.optional(z.int().check(z.positive())),
+      ...canaryPlan,
     }),
   ),
 });

@@ -12,6 +12,7 @@ import {
   memorySize,
   processKind,
   routeText,
+  canaryPlan,
   strategy,
 } from '../app-spec.ts';
 import { digest, instanceExit, instanceState } from '../instances.ts';
@@ -70,6 +71,7 @@ export const pushRequest = z.object({
   generated: z._default(z.array(z.string()), []),
   strategy: z.optional(strategy),
   maxInFlight: z.optional(z.int().check(z.positive())),
+  ...canaryPlan,
   /** Give the app no address at its first push. */
   noRoute: z._default(z.boolean(), false),
   /** Counts, memory and cpu given as flags: they apply always, not only where the manifest changed. */
@@ -235,6 +237,19 @@ export const rolloutView = z.object({
   state: z.enum(['running', 'paused', 'cancelling', 'succeeded', 'failed', 'cancelled', 'superseded']),
   strategy,
   maxInFlight: z.int(),
+  canary: z.nullable(
+    z.object({
+      steps: z.array(z.int()),
+      /** Index of the step under way. */
+      step: z.int(),
+      /** The share of the requests that the new release gets now. */
+      percent: z.int(),
+      /** Since when the step's instances serve; null while they start. */
+      reachedAt: z.nullable(iso),
+      /** null: a person decides (`paas rollout continue`). */
+      waitMs: z.nullable(z.int()),
+    }),
+  ),
   from: z.nullable(z.int()),
   to: z.int(),
   startedAt: iso,

@@ -112,8 +112,8 @@ test.each([
     hub.attach('h1', socket as unknown as WebSocket);
     socket.emit('message', Buffer.from(hello()), false);
     await vi.waitFor(() => expect(hub.connected('h1')).toBe(true));
-  await control.routing.reconcile();
-  await control.reconcileApp(known.appId);
+    await control.routing.reconcile();
+    await control.reconcileApp(known.appId);
   },
   60_000,
 );
