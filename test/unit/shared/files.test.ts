@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -19,6 +19,12 @@ describe('durable files', () => {
     writeDurably(path, 'two');
     expect(readFileSync(path, 'utf8')).toBe('two');
     expect(statSync(path).mode & 0o777).toBe(0o600);
+    expect(readdirSync(directory)).toEqual(['state.json']);
+  });
+
+  it('that cannot be written leave nothing behind', () => {
+    mkdirSync(path);
+    expect(() => writeDurably(path, 'one')).toThrow();
     expect(readdirSync(directory)).toEqual(['state.json']);
   });
 
