@@ -45,6 +45,10 @@ export const groups = {
     'rollout pause': () => import('./commands/rollout/pause.ts'),
     'rollout continue': () => import('./commands/rollout/continue.ts'),
     'rollout cancel': () => import('./commands/rollout/cancel.ts'),
+    gray: () => import('./commands/gray.ts'),
+    'gray add': () => import('./commands/gray/add.ts'),
+    'gray remove': () => import('./commands/gray/remove.ts'),
+    'gray test': () => import('./commands/gray/test.ts'),
   },
   'The platform': {
     login: () => import('./commands/login.ts'),
@@ -74,6 +78,7 @@ export const topics: Readonly<Record<string, string>> = {
   config: "an app's environment variables",
   routes: "an app's addresses",
   rollout: 'a change that is under way',
+  gray: 'which requests go to which release',
   hosts: 'machines',
   clouds: 'cloud accounts',
   bases: 'base images',

@@ -5,6 +5,7 @@ import { cloudEndpoints } from './clouds.ts';
 import { configEndpoints } from './config.ts';
 import type { Endpoint } from './define.ts';
 import { deploymentEndpoints } from './deployments.ts';
+import { grayEndpoints } from './gray.ts';
 import { hostEndpoints } from './hosts.ts';
 import type { StoredKeys } from './keys.ts';
 import { logEndpoints } from './logs.ts';
@@ -16,6 +17,7 @@ export const allEndpoints = (keys: StoredKeys): Endpoint[] => [
   ...appEndpoints,
   ...configEndpoints,
   ...deploymentEndpoints,
+  ...grayEndpoints,
   ...logEndpoints,
   ...sessionEndpoints,
   ...hostEndpoints,

@@ -45,6 +45,7 @@ export async function insertApp(trx: Trx, name: AppName): Promise<AppRow> {
       manifest: '{"processes":{},"config":{},"routes":[]}',
       active_deployment: null,
       created_at: Date.now(),
+      gray: null,
     })
     .returningAll()
     .executeTakeFirstOrThrow();

@@ -21,6 +21,7 @@ import { failDeployment } from './failure.ts';
 import { advanceRollout } from './rollouts.ts';
 import { judgeConvergence } from './convergence.ts';
 import { finishDestroy } from './destroy.ts';
+import { grayWorkloads, observeStable } from './gray.ts';
 
 export class AppReconciler {
   readonly #control: Control;
@@ -102,7 +103,7 @@ export class AppReconciler {
       .executeTakeFirstOrThrow();
     const processes = JSON.parse(release.processes) as ReleaseProcesses;
     const formation = formationOf(app);
-    const { instances } = await this.#control.engine.observe(appId);
+    const instances = await observeStable(this.#control, app);
     const targets: Record<string, number> = {};
     for (const [processType, { kind }] of Object.entries(processes)) {
       const count = formation[processType]?.instances;
@@ -121,7 +122,7 @@ export class AppReconciler {
       const kind = processes[entry.processType]?.kind;
       return size && kind ? [{ ...entry, kind, memoryMb: size.memoryMb, cpu: size.cpu }] : [];
     });
-    await this.#control.engine.apply(appId, workloads);
+    await this.#control.engine.apply(appId, [...workloads, ...(await grayWorkloads(this.#control, app))]);
   }
 }
 

@@ -8,6 +8,7 @@ import { failureOf } from '../rollout/machine.ts';
 import type { DeploymentRow } from '../store/schema.ts';
 import { capacityProblem } from './capacity.ts';
 import { hostTrouble, lastLines } from './evidence.ts';
+import { observeStable } from './gray.ts';
 
 export async function judgeConvergence(
   control: Control,
@@ -17,7 +18,7 @@ export async function judgeConvergence(
   if (waiting.length === 0) return;
   const app = await control.store.db.selectFrom('apps').selectAll().where('id', '=', appId).executeTakeFirst();
   if (!app) return;
-  const { instances } = await control.engine.observe(appId);
+  const instances = await observeStable(control, app);
   const staying = instances.filter((instance) => !instance.leaving);
   const wanted = Object.entries(formationOf(app)).filter(([, { kind }]) => keptRunning(kind));
   const stopped = app.state !== 'active' || app.release === null;

@@ -127,17 +127,26 @@ async function allApps(control: Control): Promise<string[]> {
   return (await control.store.db.selectFrom('apps').select('id').execute()).map(({ id }) => id);
 }
 
-/** Apps with a deployment under way, instances that wait or leave, or on their way out. */
+/** Apps with a deployment under way, instances that wait, leave or are not of the batch in force, or on their way out. */
 async function unsettledApps(control: Control): Promise<string[]> {
   const { db } = control.store;
   const [deployments, instances, destroying] = await Promise.all([
     db.selectFrom('deployments').select('app_id').distinct().where('finished_at', 'is', null).execute(),
     db
       .selectFrom('instances')
-      .select('app_id')
+      .innerJoin('apps', 'apps.id', 'instances.app_id')
+      .select('instances.app_id')
       .distinct()
       .where('ended_at', 'is', null)
-      .where((eb) => eb.or([eb('host_id', 'is', null), eb('desired', '!=', 'run'), eb('state', '!=', 'healthy')]))
+      .where((eb) =>
+        eb.or([
+          eb('host_id', 'is', null),
+          eb('desired', '!=', 'run'),
+          eb('instances.state', '!=', 'healthy'),
+          eb('instances.release', '!=', eb.ref('apps.release')),
+          eb('instances.epoch', '!=', eb.ref('apps.epoch')),
+        ]),
+      )
       .execute(),
     db.selectFrom('apps').select('id as app_id').where('state', '=', 'destroying').execute(),
   ]);

@@ -1,4 +1,5 @@
 /** How long rows of the database are kept. Everything that grows with use has a bound, by age and by number. */
+import { grayOf } from '../deploy/gray.ts';
 import { sql, type RawBuilder } from 'kysely';
 import type { Control } from '../context.ts';
 import type { StoredNonces } from '../store/nonces.ts';
@@ -88,7 +89,7 @@ async function pruneBeyond(
 /** Keeps the newest releases of each app, and whatever is in force or runs. */
 async function pruneReleases(control: Control, now: number): Promise<void> {
   const { db } = control.store;
-  for (const app of await db.selectFrom('apps').select(['id', 'release', 'last_release']).execute()) {
+  for (const app of await db.selectFrom('apps').select(['id', 'release', 'last_release', 'gray']).execute()) {
     const floor = app.last_release - retention.releases;
     if (floor <= 0) continue;
     const used = await db
@@ -98,7 +99,8 @@ async function pruneReleases(control: Control, now: number): Promise<void> {
       .where('app_id', '=', app.id)
       .where('ended_at', 'is', null)
       .execute();
-    const keep = [app.release ?? 0, ...used.map(({ release }) => release)];
+    const led = grayOf(app).rules.map(({ release }) => release);
+    const keep = [app.release ?? 0, ...led, ...used.map(({ release }) => release)];
     await db
       .deleteFrom('releases')
       .where('app_id', '=', app.id)

@@ -13,6 +13,7 @@ import { decide, type RolloutDecision, type RolloutInput } from '../rollout/mach
 import type { AppRow, DeploymentRow, RolloutRow } from '../store/schema.ts';
 import { capacityProblem } from './capacity.ts';
 import { hostTrouble, lastLines } from './evidence.ts';
+import { grayWorkloads, observeStable } from './gray.ts';
 
 export async function advanceRollout(control: Control, app: AppRow, deployment: DeploymentRow): Promise<void> {
   const row = await control.store.db
@@ -22,7 +23,8 @@ export async function advanceRollout(control: Control, app: AppRow, deployment: 
     .executeTakeFirstOrThrow();
   const { input, workloadOf } = await inputOf(control, app, row);
   const decision = decide(input);
-  await control.engine.apply(app.id, decision.wanted.flatMap(workloadOf));
+  const gray = await grayWorkloads(control, app);
+  await control.engine.apply(app.id, [...decision.wanted.flatMap(workloadOf), ...gray]);
   if (decision.failure) {
     const error = await unhealthy(control, app, row, decision.failure);
     await turnBack(control, app, deployment, row, error);
@@ -85,7 +87,7 @@ export async function inputOf(control: Control, app: AppRow, row: RolloutRow) {
   const formation = formationOf(app);
   const newProcesses = await processesOf(control, app.id, to.release);
   const oldProcesses = from ? await processesOf(control, app.id, from.release) : {};
-  const { instances } = await control.engine.observe(app.id);
+  const instances = await observeStable(control, app);
   const input: RolloutInput = {
     state: row.state as RolloutInput['state'],
     strategy: row.strategy === 'recreate' ? 'recreate' : 'rolling',

@@ -7,6 +7,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Backend, Gray, RouterStatus, RouteTable, TcpRoute } from '../../shared/contracts/routes.ts';
 import { sameJson } from '../deploy/diff.ts';
+import { grayOf, grayTable } from '../deploy/gray.ts';
 import type { Formation } from '../deploy/types.ts';
 import { raiseGenerations } from '../store/instances.ts';
 import { canaryOf, servedPercent } from '../rollout/canary.ts';
@@ -73,6 +74,13 @@ export class Routing {
   /** Whether requests may reach an instance of an app on every way there is: it has no route, or all routers know it. */
   reaches(appId: string, instance: { id: string; processType: string }): boolean {
     return !this.isTarget(appId, instance.processType) || this.isRouted(instance.id);
+  }
+
+  /** Whether the table has an instance of a release. */
+  hasEndpoint(appId: string, release: number): boolean {
+    return Object.values(this.#table.backends).some(
+      (backend) => backend.appId === appId && backend.endpoints.some((endpoint) => endpoint.release === release),
+    );
   }
 
   /** Process types (`appId/type`) that some route or TCP port leads to. */
@@ -146,7 +154,7 @@ export class Routing {
     const [routes, ports, apps, instances, canaries] = await Promise.all([
       db.selectFrom('routes').selectAll().orderBy('host').orderBy('path').execute(),
       db.selectFrom('tcp_ports').selectAll().orderBy('port').execute(),
-      db.selectFrom('apps').select(['id', 'project', 'environment', 'name', 'state', 'formation']).execute(),
+      db.selectFrom('apps').select(['id', 'project', 'environment', 'name', 'state', 'formation', 'gray']).execute(),
       db
         .selectFrom('instances')
         .select(['id', 'app_id', 'process_type', 'ordinal', 'release', 'address', 'port'])
@@ -164,7 +172,7 @@ export class Routing {
         .where('canary', 'is not', null)
         .execute(),
     ]);
-    const grayOf = new Map(canaries.map((row) => [row.app_id, canaryGray(row)]));
+    const shares = new Map(canaries.map((row) => [row.app_id, canaryGray(row)]));
     const byId = new Map(apps.map((app) => [app.id, app]));
     const backends: Record<string, Backend> = {};
     const backendOf = (appId: string, processType: string): string => {
@@ -187,7 +195,7 @@ export class Routing {
       const wanted = (JSON.parse(app.formation) as Formation)[processType]?.instances ?? 0;
       const idle = app.state !== 'active' || wanted === 0;
       const state = endpoints.length > 0 ? 'serving' : idle ? 'stopped' : 'starting';
-      const gray = grayOf.get(appId);
+      const gray = grayTable(grayOf(app), shares.get(appId));
       const name = `${app.project}/${app.environment}/${app.name}`;
       backends[key] = { app: name, appId, state, endpoints, ...(gray ? { gray } : {}) };
       return key;
@@ -195,11 +203,11 @@ export class Routing {
     const tcp: TcpRoute[] = ports.map((p) => ({ port: p.port, backend: backendOf(p.app_id, p.process_type) }));
     const http = routes.map((r) => ({ host: r.host, path: r.path, backend: backendOf(r.app_id, r.process_type) }));
     const isGray = Object.values(backends).some(({ gray }) => gray !== undefined);
-    return { http, tcp, backends, ...(isGray ? { stickyKey: await this.#stickyKeyOf() } : {}) };
+    return { http, tcp, backends, ...(isGray ? { stickyKey: await this.stickyKey() } : {}) };
   }
 
   /** The key of the cookies by which clients keep their share: made once, so that they outlive every table. */
-  async #stickyKeyOf(): Promise<string> {
+  async stickyKey(): Promise<string> {
     if (this.#stickyKey !== null) return this.#stickyKey;
     const { db } = this.#store;
     const value = randomBytes(32).toString('base64url');

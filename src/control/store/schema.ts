@@ -45,6 +45,8 @@ export interface Schema {
     manifest: string;
     active_deployment: string | null;
     created_at: number;
+    /** json: GrayState (deploy/gray.ts); null where it has no rules */
+    gray: string | null;
   };
   config_versions: { app_id: string; version: number; values: string; actor: string; created_at: number };
   images: {

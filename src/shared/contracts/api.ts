@@ -9,6 +9,7 @@ import * as z from 'zod/mini';
 const role = z.enum(['owner', 'developer', 'viewer']);
 
 export * from './api/apps.ts';
+export * from './api/gray.ts';
 export * from './api/operations.ts';
 export {
   errorResponse,

@@ -2,6 +2,7 @@ import type { Kysely } from 'kysely';
 import type { Dialect } from '../open.ts';
 import * as first from './0001-first.ts';
 import * as canary from './0002-canary.ts';
+import * as gray from './0003-gray.ts';
 
 export interface Migration {
   name: string;
@@ -12,4 +13,5 @@ export interface Migration {
 export const migrations: readonly Migration[] = [
   { name: '0001-first', up: first.up },
   { name: '0002-canary', up: canary.up },
+  { name: '0003-gray', up: gray.up },
 ];

@@ -1,0 +1,40 @@
+import type { GrayView } from '../../../shared/contracts/api.ts';
+import { PaasError } from '../../../shared/errors.ts';
+import { parseConditions } from '../../../shared/gray/rules-text.ts';
+import { appCommand } from '../../command/define.ts';
+import { flag } from '../../command/flags.ts';
+import { readRelease, showGray } from '../../deploy/gray.ts';
+
+export default appCommand(
+  {
+    summary: 'lead some of the requests to a release',
+    description:
+      'The release runs beside the one in force until no rule leads to it any more. Rules are looked at in their order; the\n' +
+      'first one that holds decides. Conditions: cookie:NAME=VALUE, header:NAME=VALUE, device:~EXPRESSION, ip:10.2.0.0/16,\n' +
+      'percent:5, joined by ` and `. `~` instead of `=` searches for a regular expression.',
+    args: { app: { summary: 'its name' } },
+    flags: {
+      to: flag.text({ value: 'vN', summary: 'the release' }),
+      match: flag.text({ value: 'CONDITIONS', summary: 'which requests' }),
+      instances: flag.integer({ char: 'i', max: 1000, summary: 'web instances of that release (1)' }),
+    },
+    examples: [
+      ["paas gray add shop --to v13 --match 'cookie:beta=1'", 'who has the cookie'],
+      ["paas gray add shop --to v13 --match 'device:~Mi ?Note and percent:20'", 'a fifth of those with such a device'],
+      ["paas gray add shop --to v13 --match 'ip:10.2.0.0/16'", 'an office'],
+    ],
+  },
+  async (context, { flags }) => {
+    const { client, signal, app } = context;
+    const { to, match, instances } = flags;
+    if (to === undefined || match === undefined)
+      throw new PaasError('usage', '`paas gray add` needs --to and --match.', { hint: 'See `paas gray add --help`.' });
+    const release = readRelease(to);
+    if (release === undefined)
+      throw new PaasError('usage', `--to: \`${to}\` is no release.`, { hint: 'Write it as in `v12`.' });
+    parseConditions(match);
+    const body = { release, match, ...(instances === undefined ? {} : { instances }) };
+    showGray(context, await client.request<GrayView>({ method: 'POST', path: `${app.path}/gray`, body, signal }));
+    return 0;
+  },
+);

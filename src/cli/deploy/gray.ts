@@ -1,0 +1,31 @@
+/** What `paas gray …` shows. */
+import type { GrayView } from '../../shared/contracts/api.ts';
+import type { AppScope, Context } from '../command/context.ts';
+import { ago } from '../ui/times.ts';
+
+export function showGray({ ui, app }: Context & { app: AppScope }, view: GrayView): void {
+  ui.show(view, () => {
+    const { stable, rules, releases } = view;
+    if (rules.length === 0) {
+      ui.line(
+        `${app.name} has no gray rules: all requests go to ${stable === null ? 'no release yet' : `v${stable}`}.`,
+      );
+      return;
+    }
+    ui.table(
+      ['RULE', 'REQUESTS WITH', 'GO TO', 'BY', 'AGE'],
+      rules.map(({ id, match, release, by, createdAt }) => [id, match, `v${release}`, by, ago(createdAt)]),
+    );
+    ui.line(`All others go to ${stable === null ? 'nothing' : `v${stable}`}.`);
+    for (const [release, counts] of Object.entries(releases)) {
+      const spelt = Object.entries(counts).map(([type, count]) => `${type}=${count}`);
+      ui.line(`v${release} runs beside it with ${spelt.join(' ')}.`);
+    }
+  });
+}
+
+/** `v13` or `13`; undefined for anything else. */
+export function readRelease(text: string): number | undefined {
+  const number = /^v?([1-9]\d{0,8})$/.exec(text)?.[1];
+  return number === undefined ? undefined : Number(number);
+}

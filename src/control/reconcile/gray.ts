@@ -1,0 +1,44 @@
+/** What runs for the gray rules of an app: releases beside the stable one, in numbers of their own. */
+import type { ObservedInstance, Workload } from '../../engines/port.ts';
+import { defaultMemoryMb } from '../../shared/contracts/app-spec.ts';
+import type { Control } from '../context.ts';
+import { formationOf } from '../deploy/apps.ts';
+import { grayOf, grayReleases } from '../deploy/gray.ts';
+import type { ReleaseProcesses } from '../deploy/types.ts';
+import { releaseRow } from '../deploy/push.ts';
+import { settle } from '../rollout/machine.ts';
+import type { AppRow } from '../store/schema.ts';
+
+/** The instances of an app without those of its gray releases, which rollouts and steady state must not touch. */
+export async function observeStable(control: Control, app: AppRow): Promise<ObservedInstance[]> {
+  const gray = new Set(grayReleases(grayOf(app)));
+  const { instances } = await control.engine.observe(app.id);
+  return gray.size === 0 ? instances : instances.filter(({ release }) => !gray.has(release));
+}
+
+/** Workloads of the gray releases. After a restart old instances stay until the new ones serve. */
+export async function grayWorkloads(control: Control, app: AppRow): Promise<Workload[]> {
+  const state = grayOf(app);
+  if (state.rules.length === 0 || app.state !== 'active') return [];
+  const { instances } = await control.engine.observe(app.id);
+  const formation = formationOf(app);
+  const workloads: Workload[] = [];
+  for (const [text, counts] of Object.entries(state.releases)) {
+    const release = Number(text);
+    const row = await releaseRow(control, app.id, release);
+    const processes = row ? (JSON.parse(row.processes) as ReleaseProcesses) : {};
+    const { wanted } = settle({
+      strategy: 'rolling',
+      from: { release, epoch: app.epoch },
+      oldTargets: counts,
+      instances: instances.filter((instance) => instance.release === release),
+      routed: (instance) => control.routing.reaches(app.id, instance),
+    });
+    for (const entry of wanted) {
+      const kind = processes[entry.processType]?.kind;
+      const size = formation[entry.processType];
+      if (kind) workloads.push({ ...entry, kind, memoryMb: size?.memoryMb ?? defaultMemoryMb, cpu: size?.cpu ?? null });
+    }
+  }
+  return workloads;
+}
