@@ -1,30 +1,18 @@
-/** `kill -9` of each of the platform's programs at every step of a push: after each event that it records, and before the first. */
+/** `kill -9` of the control plane and of the router process at every step of a push: after each event that it records, and before the first. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { killNow, startPlatform, type Platform } from '../support/platform.ts';
-import { pushAndKill, victims, type Victim } from '../support/push-kill.ts';
+import { platformForKills, survivesKills, victims } from '../support/push-kill.ts';
 
 let paas: Platform;
 beforeAll(async () => {
-  paas = await startPlatform({ flags: ['--max-hosts', '4', '--host-memory', '600M'] });
+  paas = await startPlatform(platformForKills);
 });
 afterAll(() => paas.remove());
 
-describe.each(Object.entries<Victim>(victims))('a kill of %s in the middle of a push', (name, victim) => {
-  const kinds = new Set<string>();
-
-  it.each(victim.steps)('after %i events loses nothing and makes nothing twice', async (steps) => {
-    const app = `${name.replace(/^the /, '').replaceAll(' ', '-')}-${steps}`;
-    for (const kind of await pushAndKill(paas, app, victim, steps)) kinds.add(kind);
-  });
-
-  it('has been tried at every kind of step', () => {
-    const ofHosts = victim.newHosts ? ['host.wanted', 'host.created', 'host.enrolled', 'host.ready'] : [];
-    const ofPush = ['app.push', 'build.started', 'instance.starting', 'instance.finished', 'instance.healthy'];
-    expect([...kinds]).toEqual(expect.arrayContaining([...ofHosts, ...ofPush]));
-  });
-});
+survivesKills('the control plane', victims['the control plane'], () => paas);
+survivesKills('the router process', victims['the router process'], () => paas);
 
 describe('a kill of the control plane in the middle of an upload', () => {
   it('goes on where it was when the server is back', async () => {

@@ -1,5 +1,5 @@
 /** A push in the middle of which something is killed, after so many of the events that it records; and what must be true then. */
-import { expect } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import type { EventRow, HostRow } from '../../src/shared/contracts/api.ts';
 import { killNow, type CliResult, type Platform } from './platform.ts';
 
@@ -153,5 +153,25 @@ async function hostsAgree(paas: Platform): Promise<void> {
     const known = (await paas.json<HostRow[]>(['hosts'])).map(({ cloudId }) => cloudId).sort();
     const there = (await paas.cloudHosts()).map(({ id }) => String(id)).sort();
     return JSON.stringify(known) === JSON.stringify(there);
+  });
+}
+
+export const platformForKills = { flags: ['--max-hosts', '4', '--host-memory', '600M'] };
+
+/** The tests of one victim: a push is killed after each event that it records, and before the first. */
+export function survivesKills(name: keyof typeof victims, victim: Victim, platform: () => Platform): void {
+  describe(`a kill of ${name} in the middle of a push`, () => {
+    const kinds = new Set<string>();
+
+    it.each(victim.steps)('after %i events loses nothing and makes nothing twice', async (steps) => {
+      const app = `${name.replace(/^the /, '').replaceAll(' ', '-')}-${steps}`;
+      for (const kind of await pushAndKill(platform(), app, victim, steps)) kinds.add(kind);
+    });
+
+    it('has been tried at every kind of step', () => {
+      const ofHosts = victim.newHosts ? ['host.wanted', 'host.created', 'host.enrolled', 'host.ready'] : [];
+      const ofPush = ['app.push', 'build.started', 'instance.starting', 'instance.finished', 'instance.healthy'];
+      expect([...kinds]).toEqual(expect.arrayContaining([...ofHosts, ...ofPush]));
+    });
   });
 }
