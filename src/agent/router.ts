@@ -11,7 +11,7 @@ import { createRouter } from '../router/registry.ts';
 import { PaasError } from '../shared/errors.ts';
 import { createBackoff } from './link-backoff.ts';
 import { errorFields, type Log } from './log.ts';
-import { spawnDetached } from './steps/detached.ts';
+import { runProgram, spawnDetached } from './steps/detached.ts';
 
 const watchMs = 250;
 /** How often to look while an instance that is not in the table any more has requests open. */
@@ -130,7 +130,11 @@ export function startRouter(
   const { router } = userData;
   if (!router || !userData.roles.includes('router')) return undefined;
   const { directory, program, log } = options;
-  const { address, port } = router;
-  const driver = createRouter(router.driver, { directory, address, port, program, spawnDetached });
+  const { address, port, tlsPort } = router;
+  const driver = createRouter(router.driver, {
+    ...{ directory, address, port, program, spawnDetached },
+    run: runProgram,
+    ...(tlsPort === undefined ? {} : { tlsPort }),
+  });
   return keepRouter(driver, log, (status) => options.tell(status));
 }

@@ -17,7 +17,14 @@ export const serverConfig = z.strictObject({
   tls: z.optional(z.object({ cert: z.string(), key: z.string(), ca: z.optional(z.string()) })),
   publicUrl: z.optional(z.nullable(z.string())),
   domain: z.optional(z.string()),
-  router: z.object({ driver: z.string(), address: z.string(), port: z.int() }),
+  router: z.object({
+    driver: z.string(),
+    address: z.string(),
+    port: z.int(),
+    tlsPort: z.optional(z.int().check(z.minimum(0), z.maximum(65_535))),
+    /** A MaxMind database (GeoLite2-City or -Country) on the router hosts, for gray rules by region. */
+    regions: z.optional(z.string().check(z.startsWith('/'))),
+  }),
   cluster: z.optional(
     z.partial(
       z.object({

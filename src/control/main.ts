@@ -116,7 +116,7 @@ export async function startServer(config: ServerConfig, logger: Logger): Promise
     disks: new Map(),
     engine: new AgentsEngine(instances, placing),
     placing,
-    routing: new Routing(store, hub, settings.timing.drain),
+    routing: new Routing({ store, hub, sealer, drainMs: settings.timing.drain, regions: settings.router.regions }),
     builds: new Builds(() => control),
     stacks: createStacks((name) => readFile(join(settings.assets, name), 'utf8')),
     sessions: new Sessions(hub, logger),

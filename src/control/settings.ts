@@ -11,12 +11,22 @@ export interface Settings {
   publicUrl: string | null;
   /** Domain of the apps' addresses. */
   domain: string;
-  router: { driver: string; address: string; port: number };
+  router: RouterSettings;
   cluster: ClusterSettings;
   cloud: { name: string; driver: string; config: Record<string, unknown> } | null;
   /** Directory of the built programs (static-server.js …) */
   assets: string;
   timing: Timing;
+}
+
+export interface RouterSettings {
+  driver: string;
+  address: string;
+  port: number;
+  /** Where routers listen for TLS once there is a certificate; absent: nowhere. */
+  tlsPort?: number | undefined;
+  /** Path, on the router hosts, of a MaxMind database that tells where clients are. */
+  regions?: string | undefined;
 }
 
 export interface ClusterSettings {

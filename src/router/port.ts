@@ -12,7 +12,7 @@
  *
  * Drivers import this file and src/shared only. The agent owns one Router and calls its methods from one place.
  */
-import type { RouterStatus, RouteTable } from '../shared/contracts/routes.ts';
+import type { RouterStatus, RouterTraffic, RouteTable } from '../shared/contracts/routes.ts';
 
 export interface Router {
   /**
@@ -39,6 +39,26 @@ export interface Router {
    */
   observe(): Promise<RouterStatus>;
 
+  /**
+   * What each release of each app has answered since the router's process began, for the analysis of rollouts and for
+   * `paas app`. Releases without a request are left out.
+   * @throws PaasError `unavailable` when the router does not run or does not answer
+   */
+  traffic(): Promise<RouterTraffic>;
+
+  /**
+   * Directory with the access logs: `APPID.log` for each app, `-.log` for requests that no route matched. A line for
+   * each request that ended, in the form of shared/access-line.ts, within 1 s of its end. The agent ships the files of
+   * apps and gives back their space from the front; it removes none while the router runs.
+   */
+  readonly accessLogs: string;
+
+  /**
+   * Only where an app may have a configuration of its own for this router: whether it would be taken.
+   * @returns what is wrong with it, by line of the snippet (from 1); none: it is fine
+   */
+  checkSnippet?(snippet: string): Promise<{ line: number; message: string }[]>;
+
   /** Stops it gracefully: no new connections, open requests and connections have 10 s, then they are broken off. Idempotent. */
   stop(): Promise<void>;
 }
@@ -53,6 +73,12 @@ export type SpawnDetached = (
   options: { logFile: string; env: Readonly<Record<string, string>> },
 ) => Promise<number>;
 
+/** Runs a program to its end and gives what it said. Injected as `SpawnDetached` is. Rejects where it cannot be started. */
+export type RunProgram = (
+  argv: readonly string[],
+  options: { timeoutMs: number },
+) => Promise<{ code: number; output: string }>;
+
 export interface RouterConfig {
   /** A directory of the router's own (made with mode 0700): table, control socket, logs. Its path must be short (< 90 bytes). */
   directory: string;
@@ -60,9 +86,12 @@ export interface RouterConfig {
   address: string;
   /** 0: any free port, reported in `RouterStatus.url`, and taken again after a restart when it is still free. */
   port: number;
+  /** Where users connect with TLS, once the table has certificates; 0 as with `port`. Absent: no TLS. */
+  tlsPort?: number;
   /** Command line of the router program, without its flags: `[node, /path/to/paas-router.js]`. */
   program: readonly string[];
   spawnDetached: SpawnDetached;
+  run: RunProgram;
   /** Proxies (addresses or CIDR) whose X-Forwarded-* are believed, beside loopback. */
   trustedProxies?: readonly string[];
   /** How long an instance may take to begin its answer; default 60 s. */

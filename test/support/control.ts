@@ -103,15 +103,16 @@ export async function makeControl(
     },
   });
   const lines: Promise<unknown>[] = [];
+  const sealer = new Sealer(Buffer.alloc(32, 7));
   const control: TestControl = {
     ...{ settings, serverId: 'srv_test', startedAt: change.startedAt ?? Date.now() - 3600_000 },
     ...{ store, logger, hub, clouds, fakeHub, cloud, woken, errors, logs, placing, usage: new Map(), disks: new Map() },
     url: () => 'http://127.0.0.1:7070',
     events: new Events(store),
-    sealer: new Sealer(Buffer.alloc(32, 7)),
+    sealer,
     blobs: await openPackStore(join(dataDir, 'blobs')),
     engine: new AgentsEngine(instances, placing),
-    routing: new Routing(store, hub, settings.timing.drain),
+    routing: new Routing({ store, hub, sealer, drainMs: settings.timing.drain }),
     builds: new Builds(() => control),
     stacks: createStacks(() => Promise.resolve('// the static server\n')),
     sessions: new Sessions(hub, logger),

@@ -11,6 +11,7 @@ export const hostRow = (id: string, change: Partial<HostRow> = {}): HostRow => (
 export const appRow = (id: string, change: Partial<AppRow> = {}): AppRow => ({
   ...{ id, project: 'default', environment: 'dev', name: `name-${id}`, state: 'active', release: null, epoch: 0 },
   ...{ last_release: 0, config_version: 0, formation: '{}', active_deployment: null, gray: null, created_at: 1000 },
+  ...{ router: null, maintenance: null, nginx: null },
   ...{ manifest: '{"processes":{},"config":{},"routes":[]}' },
   ...change,
 });

@@ -64,7 +64,7 @@ export function createHandlers(control: Control): HubHandlers {
     const assignment = await assignmentOf(control, hostId);
     if (assignment) messages.push({ type: 'assignment', assignment });
     if ((JSON.parse(before.roles) as string[]).includes('router'))
-      messages.push({ type: 'table', table: control.routing.table });
+      messages.push({ type: 'table', table: control.routing.tableForRouters() });
     if (alive && before.state !== 'ready') {
       const how = before.state === 'creating' ? 'is ready' : 'is back';
       await control.events.record({

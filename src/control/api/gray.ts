@@ -120,6 +120,7 @@ async function test(call: Call<z.infer<typeof api.grayTest>>): Promise<api.GrayT
     address: body.ip,
     header: (name) => headers.get(name),
     cookie: (name) => cookies.get(name),
+    regions: () => [],
     share: () => readShare(key, app.id, cookies.get(cookieName) ?? '') ?? shareOfAddress(key, app.id, body.ip),
   });
   const rule = chosen ? state.rules[chosen.rule]! : null;

@@ -141,6 +141,7 @@ export class HostReconciler {
 
   #userData(host: HostRow, token: string): AgentUserData {
     const { router, tls } = this.#control.settings;
+    const { driver, address, port, tlsPort } = router;
     const roles = rolesOf(host) as AgentUserData['roles'];
     return {
       controlUrl: this.#control.url(),
@@ -148,7 +149,9 @@ export class HostReconciler {
       name: host.name,
       token,
       roles,
-      ...(roles.includes('router') ? { router } : {}),
+      ...(roles.includes('router')
+        ? { router: { driver, address, port, ...(tlsPort === undefined ? {} : { tlsPort }) } }
+        : {}),
       ...(tls?.ca === undefined ? {} : { ca: readFileSync(tls.ca, 'utf8') }),
     };
   }

@@ -5,21 +5,33 @@
  *   instance leaving ─► out of the table (version m) ─► every router acknowledged m and its open requests ended: stops
  */
 import { randomBytes } from 'node:crypto';
-import type { Backend, Gray, RouterStatus, RouteTable, TcpRoute } from '../../shared/contracts/routes.ts';
+import type { RouterStatus, RouteTable } from '../../shared/contracts/routes.ts';
 import { sameJson } from '../deploy/diff.ts';
-import { grayOf, grayTable } from '../deploy/gray.ts';
-import type { Formation } from '../deploy/types.ts';
 import { raiseGenerations } from '../store/instances.ts';
-import { canaryOf, servedPercent } from '../rollout/canary.ts';
 import type { Store } from '../store/open.ts';
 import type { Hub } from '../agents/hub.ts';
+import type { Sealer } from '../secrets.ts';
+import { buildTable, openCertificates } from './table.ts';
 
 const resendMs = 1000;
+
+export interface RoutingOptions {
+  store: Store;
+  hub: Hub;
+  sealer: Sealer;
+  /** Open requests of a leaving instance are waited for so long. */
+  drainMs: number;
+  /** Path of the router hosts' MaxMind database. */
+  regions?: string | undefined;
+}
 
 export class Routing {
   readonly #store: Store;
   readonly #hub: Hub;
+  readonly #sealer: Sealer;
   readonly #drainMs: number;
+  readonly #regions: string | undefined;
+  /** Private keys in it are sealed. */
   #table: RouteTable = { version: 0, http: [], tcp: [], backends: {} };
   #loaded = false;
   #stickyKey: string | null = null;
@@ -33,14 +45,22 @@ export class Routing {
   /** Instance id -> table version in which it first stood. */
   #since = new Map<string, number>();
 
-  constructor(store: Store, hub: Hub, drainMs: number) {
+  constructor({ store, hub, sealer, drainMs, regions }: RoutingOptions) {
     this.#store = store;
     this.#hub = hub;
+    this.#sealer = sealer;
     this.#drainMs = drainMs;
+    this.#regions = regions;
   }
 
+  /** As it is kept: private keys in it are sealed. */
   get table(): RouteTable {
     return this.#table;
+  }
+
+  /** As routers get it. */
+  tableForRouters(): RouteTable {
+    return openCertificates(this.#table, (sealed, place) => this.#sealer.open(sealed, place));
   }
 
   /** A router's word about itself. Returns whether anything may follow from it. */
@@ -114,7 +134,7 @@ export class Routing {
       .map((h) => h.id);
     // What a router said that is gone since is no one's word any more.
     for (const id of this.#statuses.keys()) if (!hosts.some((host) => host.id === id)) this.#statuses.delete(id);
-    const next = await this.#build();
+    const next = await buildTable(this.#store.db, () => this.stickyKey(), this.#regions);
     const { version: _, ...content } = this.#table;
     if (!sameJson(content, next)) {
       this.#table = { version: this.#table.version + 1, ...next };
@@ -132,10 +152,12 @@ export class Routing {
 
   /** Tells routers that have another version; again from time to time, since a link that is just made may miss it. */
   #sendTable(now: number): void {
+    let opened: RouteTable | null = null;
     for (const id of this.#routers) {
       if (this.#statuses.get(id)?.version === this.#table.version) continue;
       if (now - (this.#sentAt.get(id) ?? -Infinity) < resendMs) continue;
-      if (this.#hub.send(id, { type: 'table', table: this.#table })) this.#sentAt.set(id, now);
+      opened ??= this.tableForRouters();
+      if (this.#hub.send(id, { type: 'table', table: opened })) this.#sentAt.set(id, now);
     }
   }
 
@@ -147,63 +169,6 @@ export class Routing {
       }
     }
     this.#since = since;
-  }
-
-  async #build(): Promise<Omit<RouteTable, 'version'>> {
-    const { db } = this.#store;
-    const [routes, ports, apps, instances, canaries] = await Promise.all([
-      db.selectFrom('routes').selectAll().orderBy('host').orderBy('path').execute(),
-      db.selectFrom('tcp_ports').selectAll().orderBy('port').execute(),
-      db.selectFrom('apps').select(['id', 'project', 'environment', 'name', 'state', 'formation', 'gray']).execute(),
-      db
-        .selectFrom('instances')
-        .select(['id', 'app_id', 'process_type', 'ordinal', 'release', 'address', 'port'])
-        .where('ended_at', 'is', null)
-        .where('desired', '=', 'run')
-        .where('state', '=', 'healthy')
-        .where('ready', '=', 1)
-        .where('command', 'is', null)
-        .orderBy('id')
-        .execute(),
-      db
-        .selectFrom('rollouts')
-        .select(['app_id', 'to_release', 'canary', 'state'])
-        .where('finished_at', 'is', null)
-        .where('canary', 'is not', null)
-        .execute(),
-    ]);
-    const shares = new Map(canaries.map((row) => [row.app_id, canaryGray(row)]));
-    const byId = new Map(apps.map((app) => [app.id, app]));
-    const backends: Record<string, Backend> = {};
-    const backendOf = (appId: string, processType: string): string => {
-      const key = `${appId}/${processType}`;
-      const app = byId.get(appId);
-      if (!app || Object.hasOwn(backends, key)) return key;
-      const endpoints = instances.flatMap((i) =>
-        i.app_id === appId && i.process_type === processType && i.address !== null && i.port !== null
-          ? [
-              {
-                instance: i.id,
-                name: `${processType}.${i.ordinal}`,
-                release: i.release,
-                address: i.address,
-                port: i.port,
-              },
-            ]
-          : [],
-      );
-      const wanted = (JSON.parse(app.formation) as Formation)[processType]?.instances ?? 0;
-      const idle = app.state !== 'active' || wanted === 0;
-      const state = endpoints.length > 0 ? 'serving' : idle ? 'stopped' : 'starting';
-      const gray = grayTable(grayOf(app), shares.get(appId));
-      const name = `${app.project}/${app.environment}/${app.name}`;
-      backends[key] = { app: name, appId, state, endpoints, ...(gray ? { gray } : {}) };
-      return key;
-    };
-    const tcp: TcpRoute[] = ports.map((p) => ({ port: p.port, backend: backendOf(p.app_id, p.process_type) }));
-    const http = routes.map((r) => ({ host: r.host, path: r.path, backend: backendOf(r.app_id, r.process_type) }));
-    const isGray = Object.values(backends).some(({ gray }) => gray !== undefined);
-    return { http, tcp, backends, ...(isGray ? { stickyKey: await this.stickyKey() } : {}) };
   }
 
   /** The key of the cookies by which clients keep their share: made once, so that they outlive every table. */
@@ -279,12 +244,4 @@ export class Routing {
       .onConflict((conflict) => conflict.column('key').doUpdateSet({ value }))
       .execute();
   }
-}
-
-/** A canary rollout as routers see it: the new release beside all others, with its share of the clients. */
-function canaryGray(row: { to_release: number; canary: string | null; state: string }): Gray {
-  const canary = canaryOf(row);
-  // On the way back nobody is sent to the new release any more.
-  const percent = canary && ['running', 'paused'].includes(row.state) ? servedPercent(canary) : 0;
-  return { releases: [row.to_release], rules: [{ release: row.to_release, all: [{ kind: 'percent', percent }] }] };
 }

@@ -47,6 +47,12 @@ export interface Schema {
     created_at: number;
     /** json: GrayState (deploy/gray.ts); null where it has no rules */
     gray: string | null;
+    /** json: RouterSettings (deploy/router-settings.ts), of the release in force; null: the routers' defaults */
+    router: string | null;
+    /** json: {page} while the app is in maintenance, else null */
+    maintenance: string | null;
+    /** Configuration of its own for the nginx router, or null. */
+    nginx: string | null;
   };
   config_versions: { app_id: string; version: number; values: string; actor: string; created_at: number };
   images: {
@@ -196,7 +202,36 @@ export interface Schema {
   /** `config` is sealed: it holds the account's keys. */
   clouds: { name: string; driver: string; config: string; created_at: number };
   clusters: { name: string; cloud: string; engine: string; settings: string; created_at: number };
-  routes: { host: string; path: string; app_id: string; process_type: string; created_at: number };
+  /** `https` 1: requests over plain HTTP are sent to https://. */
+  routes: {
+    host: string;
+    path: string;
+    app_id: string;
+    process_type: string;
+    created_at: number;
+    https: Generated<number>;
+  };
+  /** Certificates by the name that they are shown for (`shop.example.com`, `*.example.com`). */
+  certificates: {
+    host: string;
+    /** uploaded, self-signed, acme */
+    source: string;
+    /** PEM, the leaf first; null while the first one is on its way (acme) */
+    chain: string | null;
+    /** PEM of the private key, sealed (secrets.ts) with `certificatePlace`. */
+    key: string | null;
+    not_after: number | null;
+    /** acme: when to ask (again) for one. */
+    next_at: number | null;
+    /** acme: failures since the last success. */
+    attempts: number;
+    /** Why the last attempt failed, for people. */
+    message: string | null;
+    /** acme: json {token, answer} while the authority looks for it. */
+    challenge: string | null;
+    created_at: number;
+    updated_at: number;
+  };
   tcp_ports: { port: number; app_id: string; process_type: string };
   events: {
     seq: Generated<number>;

@@ -14,10 +14,13 @@
  */
 import * as z from 'zod/mini';
 import { instanceSpec, instanceStatus, baseRef } from './instances.ts';
-import { routeTable, routerStatus } from './routes.ts';
+import { routeTable, routerStatus, routerTraffic } from './routes.ts';
 import { step, stepResult } from './steps.ts';
 
 export const agentProtocol = 1;
+
+/** 0: any free one. */
+const listenPort = z.int().check(z.minimum(0), z.maximum(65_535));
 
 export const hostRole = z.enum(['compute', 'router', 'build']);
 export type HostRole = z.infer<typeof hostRole>;
@@ -34,7 +37,13 @@ export const agentUserData = z.object({
   ca: z.optional(z.string()),
   /** Router role: where users connect. */
   router: z.optional(
-    z.object({ driver: z.string(), address: z.string(), port: z.int().check(z.minimum(0), z.maximum(65_535)) }),
+    z.object({
+      driver: z.string(),
+      address: z.string(),
+      port: listenPort,
+      /** Absent: no TLS. */
+      tlsPort: z.optional(listenPort),
+    }),
   ),
 });
 export type AgentUserData = z.infer<typeof agentUserData>;
@@ -157,6 +166,8 @@ export const agentMessage = z.discriminatedUnion('type', [
     disk: z.object({ totalMb: z.number(), freeMb: z.number() }),
   }),
   z.object({ type: z.literal('router'), status: routerStatus }),
+  /** What changed since the last such message of this link; the first one of a link has all. */
+  z.object({ type: z.literal('traffic'), traffic: routerTraffic }),
   z.object({ type: z.literal('stepResult'), result: stepResult }),
   sessionOutput,
   sessionExit,

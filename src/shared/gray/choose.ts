@@ -11,6 +11,8 @@ export interface Asker {
   /** A header's value by its name in lower case; undefined when it was not sent. */
   header(name: string): string | undefined;
   cookie(name: string): string | undefined;
+  /** Where the client is: its country and its subdivisions (`CN`, `CN-31`); none where nobody knows. */
+  regions(): readonly string[];
   /** The client's share (sticky.ts). */
   share(): number;
 }
@@ -40,6 +42,8 @@ function compile(condition: Condition): (asker: Asker) => boolean {
       const list = rangeOf(condition.cidr);
       return ({ address }) => list.check(address, isIPv6(address) ? 'ipv6' : 'ipv4');
     }
+    case 'region':
+      return (asker) => asker.regions().includes(condition.region);
     case 'percent': {
       const below = Math.round((condition.percent * shares) / 100);
       return (asker) => below > 0 && asker.share() < below;

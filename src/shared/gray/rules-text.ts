@@ -5,7 +5,7 @@ import { PaasError } from '../errors.ts';
 import { readPattern } from './pattern.ts';
 
 const hint =
-  'Write cookie:NAME=VALUE, header:NAME=VALUE, device:~EXPRESSION, ip:10.2.0.0/16 or percent:5, joined by ` and `; ' +
+  'Write cookie:NAME=VALUE, header:NAME=VALUE, device:~EXPRESSION, ip:10.2.0.0/16, region:CN-31 or percent:5, joined by ` and `; ' +
   '`~` instead of `=` searches for a regular expression.';
 const fieldName = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,64}$/;
 const maxConditions = 10;
@@ -42,6 +42,10 @@ function parseCondition(text: string): Condition {
     case 'ip':
       if (!isRange(rest)) refuse('it is neither an address nor a range such as 10.2.0.0/16');
       return { kind, cidr: rest };
+    case 'region':
+      if (!/^[A-Z]{2}(-[A-Z0-9]{1,3})?$/.test(rest))
+        refuse('it is no country or region such as CN or CN-31 (ISO 3166)');
+      return { kind, region: rest };
     case 'percent': {
       const percent = Number(rest);
       if (!/^\d{1,3}(\.\d{1,2})?$/.test(rest) || percent > 100) refuse('it is no number from 0 to 100');
@@ -81,6 +85,8 @@ function formatCondition(condition: Condition): string {
       return `device:${condition.op === 'is' ? '' : '~'}${condition.text}`;
     case 'ip':
       return `ip:${condition.cidr}`;
+    case 'region':
+      return `region:${condition.region}`;
     case 'percent':
       return `percent:${condition.percent}`;
   }

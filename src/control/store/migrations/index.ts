@@ -3,6 +3,7 @@ import type { Dialect } from '../open.ts';
 import * as first from './0001-first.ts';
 import * as canary from './0002-canary.ts';
 import * as gray from './0003-gray.ts';
+import * as router from './0004-router.ts';
 
 export interface Migration {
   name: string;
@@ -14,4 +15,5 @@ export const migrations: readonly Migration[] = [
   { name: '0001-first', up: first.up },
   { name: '0002-canary', up: canary.up },
   { name: '0003-gray', up: gray.up },
+  { name: '0004-router', up: router.up },
 ];

@@ -82,6 +82,10 @@ class RequestAsker implements Asker {
     return undefined;
   }
 
+  regions(): readonly string[] {
+    return [];
+  }
+
   share(): number {
     if (this.#share !== null) return this.#share;
     const cookie = this.cookie(cookieName);

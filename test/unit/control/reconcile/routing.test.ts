@@ -89,7 +89,7 @@ describe('the route table', () => {
   it('is there after a restart before anything else happens', async () => {
     await add('i1');
     await control.routing.reconcile();
-    const again = new Routing(control.store, control.hub, 1000);
+    const again = new Routing({ ...control, drainMs: 1000 });
     await again.load();
     expect(again.table).toEqual(control.routing.table);
     expect(again.table.version).toBeGreaterThan(0);
@@ -98,7 +98,7 @@ describe('the route table', () => {
   it('goes on counting after a restart of the server', async () => {
     await add('i1');
     await control.routing.reconcile();
-    const again = new Routing(control.store, control.hub, 1000);
+    const again = new Routing({ ...control, drainMs: 1000 });
     await again.reconcile();
     expect(again.table).toEqual(control.routing.table);
     await set('i1', { ended_at: 1 });
@@ -252,7 +252,7 @@ describe('a leaving instance', () => {
   it('is remembered over a restart of the server', async () => {
     await leave('i1');
     await control.routing.reconcile();
-    const again = new Routing(control.store, control.hub, 30_000);
+    const again = new Routing({ ...control, drainMs: 30_000 });
     expect((await again.reconcile()).stopped).toEqual([]);
     const { version } = again.table;
     again.report('r1', { version, url: '', driver: 'embedded', open: {}, problems: [] });

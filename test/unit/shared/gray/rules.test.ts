@@ -7,6 +7,7 @@ import { readShare, shareCookie, shareOfAddress, shares } from '../../../../src/
 import { PaasError } from '../../../../src/shared/errors.ts';
 
 const asker = (change: Partial<Asker> = {}): Asker => ({
+  regions: () => [],
   address: '192.0.2.1',
   header: () => undefined,
   cookie: () => undefined,

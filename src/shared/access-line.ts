@@ -1,0 +1,59 @@
+/**
+ * A request as a line of a router's access log, in logfmt: what routers write and `paas logs --source router` shows.
+ *
+ *   method=GET host=shop.test path=/cart status=200 bytes=512 ms=12 first_ms=11 instance=web.1 release=3 client=10.0.0.7
+ *   request_id=… trace_id=…
+ *
+ * A value is bare where it has none but visible ASCII characters without `"`, `=` and `\`, else a JSON string.
+ */
+
+export interface AccessEntry {
+  method: string;
+  host: string;
+  /** Without the query, which may carry secrets. */
+  path: string;
+  /** 499: the client was gone before there was an answer. */
+  status: number;
+  /** Content sent to the client. */
+  bytes: number;
+  /** From the request's head to the end of the answer. */
+  ms: number;
+  /** From the request's head to the head of the instance's answer; -1 where there was none. */
+  firstMs: number;
+  /** `web.3`, '' when it reached none. */
+  instance: string;
+  /** 0 when it reached no instance. */
+  release: number;
+  /** The client's address. */
+  client: string;
+  requestId: string;
+  /** Of the W3C trace (32 hex digits). */
+  traceId: string;
+  /** Why the router itself answered, or why a response broke off: a code such as `no-route`, `client-gone`. */
+  error?: string;
+}
+
+const bare = /^[\x21\x23-\x3c\x3e-\x5b\x5d-\x7e]+$/;
+const value = (text: string): string => (bare.test(text) ? text : JSON.stringify(text));
+
+/** Put together by hand: this runs for every request. No newline at its end. */
+export function accessLine(entry: AccessEntry): string {
+  let line =
+    `method=${value(entry.method)} host=${value(entry.host)} path=${value(entry.path)} status=${entry.status} ` +
+    `bytes=${entry.bytes} ms=${entry.ms}`;
+  if (entry.firstMs >= 0) line += ` first_ms=${entry.firstMs}`;
+  if (entry.instance !== '') line += ` instance=${entry.instance} release=${entry.release}`;
+  line += ` client=${value(entry.client)} request_id=${value(entry.requestId)} trace_id=${value(entry.traceId)}`;
+  return entry.error === undefined ? line : `${line} error=${entry.error}`;
+}
+
+const field = /([a-z_]+)=(?:"((?:[^"\\]|\\.)*)"|([^\s"]*))(?:\s|$)/g;
+
+/** A line's fields by name, as text. What is no field is left out. */
+export function readAccessLine(line: string): Record<string, string> {
+  const fields: Record<string, string> = {};
+  for (const [, name = '', quoted, plain = ''] of line.matchAll(field)) {
+    fields[name] = quoted === undefined ? plain : (JSON.parse(`"${quoted}"`) as string);
+  }
+  return fields;
+}
