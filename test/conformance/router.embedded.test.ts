@@ -13,8 +13,9 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, describe, expect, it } from 'vitest';
-import type { RouterConfig, SpawnDetached } from '../../src/router/port.ts';
+import type { RouterConfig, RunProgram, SpawnDetached } from '../../src/router/port.ts';
 import { createRouter } from '../../src/router/registry.ts';
+import { readAccessLine } from '../../src/shared/access-line.ts';
 import { lockHolder } from '../../src/shared/lock-file.ts';
 import { isAlive } from '../../src/shared/processes.ts';
 import { bundledProgram, removeBundles } from '../support/bundle.ts';
@@ -30,6 +31,15 @@ const spawnDetached: SpawnDetached = (argv, { logFile, env }) => {
   return Promise.resolve(child.pid!);
 };
 
+const run: RunProgram = (argv, { timeoutMs }) =>
+  new Promise((resolve, reject) => {
+    const child = spawn(argv[0]!, argv.slice(1), { stdio: ['ignore', 'pipe', 'pipe'], timeout: timeoutMs });
+    let output = '';
+    for (const stream of [child.stdout, child.stderr]) stream.on('data', (data: Buffer) => (output += data.toString()));
+    child.on('error', reject);
+    child.on('close', (code) => resolve({ code: code ?? 1, output }));
+  });
+
 const program = async () => [
   process.execPath,
   await bundledProgram('paas-router.js', 'src/router/embedded/main.ts', 'router.js'),
@@ -37,7 +47,7 @@ const program = async () => [
 
 async function configured(options: MakeOptions, directory: string): Promise<RouterConfig> {
   const { port = 0, ...rest } = options;
-  return { directory, address: '127.0.0.1', port, program: await program(), spawnDetached, ...rest };
+  return { directory, address: '127.0.0.1', port, program: await program(), spawnDetached, run, ...rest };
 }
 
 async function make(options: MakeOptions = {}): Promise<RouterUnderTest & { directory: string }> {
@@ -57,11 +67,11 @@ async function make(options: MakeOptions = {}): Promise<RouterUnderTest & { dire
       process.kill(holder.pid, 'SIGKILL');
       await eventually('the router to be dead', () => !isAlive(holder));
     },
-    accessLog: () => {
-      const path = join(directory, 'access.log');
+    accessLog: (file: string) => {
+      const path = join(router.accessLogs, file);
       const text = existsSync(path) ? readFileSync(path, 'utf8') : '';
       const lines = text.split('\n').filter((line) => line !== '');
-      return Promise.resolve(lines.map((line) => JSON.parse(line) as Record<string, unknown>));
+      return Promise.resolve(lines.map(readAccessLine));
     },
   };
   try {

@@ -1,7 +1,7 @@
 /** The driver's side of the control socket. */
 import { request } from 'node:http';
 import * as z from 'zod/mini';
-import { routerStatus, type RouterStatus } from '../../shared/contracts/routes.ts';
+import { routerStatus, routerTraffic, type RouterStatus, type RouterTraffic } from '../../shared/contracts/routes.ts';
 import { errnoOf, fromErrorBody, PaasError } from '../../shared/errors.ts';
 
 const errorAnswer = z.object({
@@ -17,11 +17,21 @@ const errorAnswer = z.object({
 const timeoutMs = 15_000;
 
 /**
- * One call over the control socket.
- * @param body the table as JSON, for PUT
+ * What is in force, after `table` (as JSON) is, where one is given.
  * @throws PaasError `unavailable` (nobody listens, or the router broke off), `timeout`, or what the router answered
  */
-export function callRouter(socketPath: string, call: 'GET /status' | 'PUT /table', body = ''): Promise<RouterStatus> {
+export async function callRouter(socketPath: string, table?: string): Promise<RouterStatus> {
+  const answer = await (table === undefined ? send(socketPath, 'GET /status') : send(socketPath, 'PUT /table', table));
+  return routerStatus.parse(answer);
+}
+
+/** @throws PaasError as `callRouter` */
+export async function readTraffic(socketPath: string): Promise<RouterTraffic> {
+  return routerTraffic.parse(await send(socketPath, 'GET /traffic'));
+}
+
+/** One call over the control socket: its answer, unread. */
+function send(socketPath: string, call: string, body = ''): Promise<unknown> {
   const [method = '', path = ''] = call.split(' ');
   return new Promise((resolve, reject) => {
     const failed = (cause: Error): void => {
@@ -49,9 +59,9 @@ export function callRouter(socketPath: string, call: 'GET /status' | 'PUT /table
   });
 }
 
-function readAnswer(status: number, text: string): RouterStatus {
+function readAnswer(status: number, text: string): unknown {
   const answer: unknown = JSON.parse(text);
-  if (status === 200) return routerStatus.parse(answer);
+  if (status === 200) return answer;
   throw fromErrorBody(errorAnswer.parse(answer).error);
 }
 

@@ -1,11 +1,12 @@
 /** The control socket of the router process: HTTP over a unix socket that only its user may open. */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { chmodSync, rmSync } from 'node:fs';
-import type { RouterStatus } from '../../shared/contracts/routes.ts';
+import type { RouterStatus, RouterTraffic } from '../../shared/contracts/routes.ts';
 import { asPaasError, PaasError } from '../../shared/errors.ts';
 
 export interface AdminHandlers {
   status(): RouterStatus;
+  traffic(): RouterTraffic;
   /** @param text the table as JSON. @throws PaasError `bad_request` */
   apply(text: string): Promise<RouterStatus>;
 }
@@ -35,6 +36,7 @@ async function answer(request: IncomingMessage, response: ServerResponse, handle
   try {
     const call = `${request.method ?? ''} ${request.url ?? ''}`;
     if (call === 'GET /status') send(response, 200, handlers.status());
+    else if (call === 'GET /traffic') send(response, 200, handlers.traffic());
     else if (call === 'PUT /table') send(response, 200, await handlers.apply(await read(request)));
     else throw new PaasError('not_found', `The router has no ${call}.`);
   } catch (thrown) {

@@ -5,14 +5,14 @@
 import { createHash } from 'node:crypto';
 import { chmodSync, mkdirSync, statSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { RouterStatus, RouteTable } from '../../shared/contracts/routes.ts';
+import type { RouterStatus, RouterTraffic, RouteTable } from '../../shared/contracts/routes.ts';
 import { fromErrorBody, PaasError } from '../../shared/errors.ts';
 import { readJsonFile } from '../../shared/files.ts';
 import { lockHolder } from '../../shared/lock-file.ts';
 import { isAlive, processIdentity, sendSignal, type ProcessIdentity } from '../../shared/processes.ts';
 import { version } from '../../shared/version.ts';
 import type { Router, RouterConfig } from '../port.ts';
-import { callRouter } from './admin-client.ts';
+import { callRouter, readTraffic } from './admin-client.ts';
 import { failure, maxSocketPath, routerFiles, running, type RouterFiles } from './layout.ts';
 import { writeOptions } from './options.ts';
 
@@ -26,6 +26,7 @@ export function createEmbeddedRouter(config: RouterConfig): Router {
 }
 
 class EmbeddedRouter implements Router {
+  readonly accessLogs: string;
   readonly #config: RouterConfig;
   readonly #files: RouterFiles;
   /** Calls are carried out one after the other. */
@@ -36,6 +37,7 @@ class EmbeddedRouter implements Router {
   constructor(config: RouterConfig) {
     this.#config = config;
     this.#files = routerFiles(config.directory);
+    this.accessLogs = this.#files.accessLogs;
   }
 
   start(): Promise<RouterStatus> {
@@ -57,7 +59,11 @@ class EmbeddedRouter implements Router {
   }
 
   observe(): Promise<RouterStatus> {
-    return callRouter(this.#files.socket, 'GET /status');
+    return callRouter(this.#files.socket);
+  }
+
+  traffic(): Promise<RouterTraffic> {
+    return readTraffic(this.#files.socket);
   }
 
   stop(): Promise<void> {
@@ -76,13 +82,13 @@ class EmbeddedRouter implements Router {
   async #put(table: RouteTable): Promise<RouterStatus> {
     const body = JSON.stringify(table);
     try {
-      return await callRouter(this.#files.socket, 'PUT /table', body);
+      return await callRouter(this.#files.socket, body);
     } catch (error) {
       if (!(error instanceof PaasError) || error.code !== 'unavailable') throw error;
     }
     // It does not run, or died before it answered. The table is whole, so that giving it again does no harm.
     await this.#ensure();
-    return await callRouter(this.#files.socket, 'PUT /table', body);
+    return await callRouter(this.#files.socket, body);
   }
 
   async #ensure(): Promise<RouterStatus> {

@@ -2,8 +2,9 @@
  * The live side of a route table: one record per endpoint with its open requests and its idle connections, kept across
  * tables, so that counts stay true while an endpoint drains.
  */
-import type { Backend, Endpoint, RouteTable } from '../../shared/contracts/routes.ts';
+import type { Backend, Endpoint, RouterTraffic, RouteTable } from '../../shared/contracts/routes.ts';
 import { GrayRelease } from './http/selection.ts';
+import { Traffic, type ReleaseCounter } from './traffic.ts';
 
 /** What an endpoint keeps for later requests; a connection of the HTTP side. */
 export interface Idle {
@@ -16,6 +17,7 @@ export class LiveEndpoint {
   readonly release: number;
   readonly address: string;
   readonly port: number;
+  readonly traffic: ReleaseCounter;
   /** Requests and connections under way. */
   open = 0;
   /** No longer in the table: gets no new request. */
@@ -25,12 +27,13 @@ export class LiveEndpoint {
   /** Connections at rest, the most recently used last. */
   readonly idle: Idle[] = [];
 
-  constructor(endpoint: Endpoint) {
+  constructor(endpoint: Endpoint, traffic: ReleaseCounter) {
     this.instance = endpoint.instance;
     this.name = endpoint.name;
     this.release = endpoint.release;
     this.address = endpoint.address;
     this.port = endpoint.port;
+    this.traffic = traffic;
   }
 
   retire(): void {
@@ -52,17 +55,21 @@ export class Endpoints {
   #backends = new Map<string, LiveBackend>();
   #current = new Map<string, LiveEndpoint>();
   readonly #draining = new Set<LiveEndpoint>();
+  readonly #traffic = new Traffic();
 
   /** Takes up a table: known endpoints keep their record, those that are gone are retired. */
   update({ backends, stickyKey = '' }: Pick<RouteTable, 'backends' | 'stickyKey'>): void {
     const key = Buffer.from(stickyKey, 'base64url');
     const current = new Map<string, LiveEndpoint>();
     const live = new Map<string, LiveBackend>();
+    const counters = new Set<ReleaseCounter>();
     for (const [name, backend] of Object.entries(backends)) {
       const endpoints = new Map<string, LiveEndpoint>();
       for (const endpoint of backend.endpoints) {
-        const id = `${endpoint.instance} ${endpoint.name} ${endpoint.release} ${endpoint.address} ${endpoint.port}`;
-        const record = current.get(id) ?? this.#current.get(id) ?? new LiveEndpoint(endpoint);
+        const id = `${backend.appId} ${endpoint.instance} ${endpoint.name} ${endpoint.release} ${endpoint.address} ${endpoint.port}`;
+        const counter = this.#traffic.of(backend.appId, endpoint.release);
+        const record = current.get(id) ?? this.#current.get(id) ?? new LiveEndpoint(endpoint, counter);
+        counters.add(counter);
         current.set(id, record);
         endpoints.set(id, record);
       }
@@ -77,6 +84,8 @@ export class Endpoints {
     }
     this.#current = current;
     this.#backends = live;
+    for (const { traffic } of this.#draining) counters.add(traffic);
+    this.#traffic.prune(counters);
   }
 
   backend(key: string): LiveBackend | undefined {
@@ -95,6 +104,17 @@ export class Endpoints {
     }
     for (const record of this.#current.values()) add(record);
     return open;
+  }
+
+  /** What each release has answered, and what it has under way. */
+  traffic(): RouterTraffic {
+    const open = new Map<ReleaseCounter, number>();
+    const add = (record: LiveEndpoint): void => {
+      if (record.open > 0) open.set(record.traffic, (open.get(record.traffic) ?? 0) + record.open);
+    };
+    for (const record of this.#draining) add(record);
+    for (const record of this.#current.values()) add(record);
+    return this.#traffic.read(open);
   }
 
   /** Closes all connections at rest. */

@@ -5,14 +5,15 @@ import * as z from 'zod/mini';
 export interface RouterFiles {
   /** Held by the living router: pid + start time + boot id. */
   lock: string;
-  /** Control socket: HTTP, PUT /table and GET /status. */
+  /** Control socket: HTTP, PUT /table, GET /status and GET /traffic. */
   socket: string;
   table: string;
   /** What the running router was started with (`running`). */
   running: string;
   /** Why the last start failed (`failure`). */
   failure: string;
-  accessLog: string;
+  /** Directory of the access logs. */
+  accessLogs: string;
   /** Standard output and error of the process: empty unless it crashed. */
   output: string;
 }
@@ -25,7 +26,7 @@ export function routerFiles(directory: string): RouterFiles {
     table: at('table.json'),
     running: at('running.json'),
     failure: at('failure.json'),
-    accessLog: at('access.log'),
+    accessLogs: at('access'),
     output: at('router.out'),
   };
 }

@@ -4,18 +4,15 @@ import type { Server } from 'node:http';
 import type { RouterStatus } from '../../shared/contracts/routes.ts';
 import { errnoOf, PaasError } from '../../shared/errors.ts';
 import { match, type RouteIndex } from '../table.ts';
-import { accessLine } from './access-log.ts';
+import { AccessLogs } from './access-logs.ts';
 import { startAdmin } from './admin.ts';
 import { Endpoints } from './endpoints.ts';
 import { defaultLimits, type HttpContext } from './http/context.ts';
 import { HttpFront } from './http/front.ts';
 import { routerFiles } from './layout.ts';
 import type { RouterOptions } from './options.ts';
-import { RotatingFile } from './rotating-file.ts';
 import { loadTable, parseTable, saveTable, type Loaded } from './table-file.ts';
 import { TcpRoutes } from './tcp.ts';
-
-const accessLogBytes = 16 * 1024 * 1024;
 
 export class RouterServer {
   readonly #options: RouterOptions;
@@ -23,7 +20,7 @@ export class RouterServer {
   readonly #context: HttpContext;
   readonly #front: HttpFront;
   readonly #tcp: TcpRoutes;
-  readonly #accessLog: RotatingFile;
+  readonly #accessLogs: AccessLogs;
   readonly #tablePath: string;
   readonly #socketPath: string;
   #index: RouteIndex = { exact: new Map(), wildcard: new Map() };
@@ -39,7 +36,7 @@ export class RouterServer {
     this.#options = options;
     this.#tablePath = files.table;
     this.#socketPath = files.socket;
-    this.#accessLog = new RotatingFile(files.accessLog, accessLogBytes);
+    this.#accessLogs = new AccessLogs(files.accessLogs);
     this.#context = {
       limits: { ...defaultLimits, ...(options.responseTimeoutMs && { responseMs: options.responseTimeoutMs }) },
       clients: new Set(),
@@ -52,7 +49,7 @@ export class RouterServer {
         return key === null ? null : (this.#endpoints.backend(key) ?? null);
       },
       isTrusted: (address) => isIP(address) !== 0 && trusted.check(address, isIPv6(address) ? 'ipv6' : 'ipv4'),
-      log: (entry) => this.#accessLog.append(accessLine(entry)),
+      log: (appId, entry) => this.#accessLogs.write(appId, entry),
     };
     this.#front = new HttpFront(this.#context);
     this.#tcp = new TcpRoutes(options.address, this.#endpoints);
@@ -71,6 +68,7 @@ export class RouterServer {
     if (loaded && 'table' in loaded) await this.#tcp.update(loaded.table.tcp);
     this.#admin = await startAdmin(this.#socketPath, {
       status: () => this.status(),
+      traffic: () => this.#endpoints.traffic(),
       apply: (text) => this.apply(text),
     });
   }
@@ -136,7 +134,7 @@ export class RouterServer {
     this.#admin?.close();
     this.#admin?.closeAllConnections();
     await this.#applying;
-    await this.#accessLog.close();
+    await this.#accessLogs.close();
   }
 }
 

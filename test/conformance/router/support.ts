@@ -7,8 +7,8 @@ export interface RouterUnderTest {
   router: Router;
   /** Kills the router as `kill -9` does. */
   kill(): Promise<void>;
-  /** Lines of the access log so far. */
-  accessLog(): Promise<Record<string, unknown>[]>;
+  /** Lines of one of its access logs so far (`app_a.log`, `-.log`), by field. */
+  accessLog(file: string): Promise<Record<string, string>[]>;
   /** Stops it and removes its directory. */
   dispose(): Promise<void>;
 }

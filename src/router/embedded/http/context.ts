@@ -1,6 +1,6 @@
 /** What connections and exchanges need of the router process; one object for all of them. */
 import type { Socket } from 'node:net';
-import type { AccessEntry } from '../access-log.ts';
+import type { AccessEntry } from '../../../shared/access-line.ts';
 import type { LiveBackend } from '../endpoints.ts';
 import type { ClientConnection } from './client.ts';
 import type { UpstreamConnection } from './upstream.ts';
@@ -43,5 +43,6 @@ export interface HttpContext {
   version(): number;
   route(host: string, path: string): LiveBackend | null;
   isTrusted(address: string): boolean;
-  log(entry: AccessEntry): void;
+  /** @param appId '' for a request that no route matched */
+  log(appId: string, entry: AccessEntry): void;
 }

@@ -47,6 +47,8 @@ export class Exchange implements ResponseSink {
   #keepAlive = false;
   #status = 0;
   #bytes = 0;
+  /** From the start to the head of the instance's answer; -1: there was none. */
+  #firstMs = -1;
 
   /** @throws HttpError when the header is ambiguous */
   constructor(client: ClientConnection, context: HttpContext, head: RequestHead) {
@@ -211,6 +213,7 @@ export class Exchange implements ResponseSink {
     this.#framing = to.framing;
     this.#keepAlive = to.keepAlive;
     this.#status = head.status;
+    this.#firstMs = Date.now() - this.#startedAt;
     this.#client.output.text(clientHead(head, facts, to, minor, this.#requestId, this.#setCookie));
   }
 
@@ -280,19 +283,21 @@ export class Exchange implements ResponseSink {
   }
 
   #log(status: number, error?: string): void {
-    this.#context.log({
-      ts: this.#startedAt,
-      app: this.#backend?.app ?? '',
-      appId: this.#backend?.appId ?? '',
-      instance: this.#endpoint?.name ?? '',
-      release: this.#endpoint?.release ?? 0,
+    const ms = Date.now() - this.#startedAt;
+    this.#endpoint?.traffic.ended(status, ms);
+    this.#context.log(this.#backend?.appId ?? '', {
       method: this.method,
       host: this.#target.host,
       path: this.#target.path,
       status,
       bytes: this.#bytes,
-      ms: Date.now() - this.#startedAt,
+      ms,
+      firstMs: this.#firstMs,
+      instance: this.#endpoint?.name ?? '',
+      release: this.#endpoint?.release ?? 0,
+      client: clientAddress(this.#facts, this.#client.hop),
       requestId: this.#requestId,
+      traceId: '',
       ...(error === undefined ? {} : { error }),
     });
   }

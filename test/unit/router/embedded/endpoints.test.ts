@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { choose, Endpoints, LiveEndpoint } from '../../../../src/router/embedded/endpoints.ts';
+import { ReleaseCounter } from '../../../../src/router/embedded/traffic.ts';
 
 const record = (port: number) => ({
   instance: `i${port}`,
@@ -8,7 +9,8 @@ const record = (port: number) => ({
   address: '127.0.0.1',
   port,
 });
-const live = (open: number, port: number): LiveEndpoint => Object.assign(new LiveEndpoint(record(port)), { open });
+const live = (open: number, port: number): LiveEndpoint =>
+  Object.assign(new LiveEndpoint(record(port), new ReleaseCounter('a', 1)), { open });
 
 describe('choose', () => {
   it('takes the fewest open, ties at random', () => {

@@ -1,14 +1,15 @@
-import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { accessLine } from '../../../../src/router/embedded/access-log.ts';
+import { AccessLogs } from '../../../../src/router/embedded/access-logs.ts';
+import { LineFile } from '../../../../src/router/embedded/line-file.ts';
 import { readOptions, writeOptions } from '../../../../src/router/embedded/options.ts';
 import { preferred } from '../../../../src/router/embedded/pages.ts';
-import { RotatingFile } from '../../../../src/router/embedded/rotating-file.ts';
 import { loadTable, parseTable, saveTable } from '../../../../src/router/embedded/table-file.ts';
 import { match, normalizeHost } from '../../../../src/router/table.ts';
+import { readAccessLine } from '../../../../src/shared/access-line.ts';
 import { routeTable } from '../../../../src/shared/contracts/routes.ts';
 import { asPaasError } from '../../../../src/shared/errors.ts';
 import { arbitraryOf } from '../../../support/arbitrary.ts';
@@ -19,13 +20,13 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(directory, { recursive: true, force: true }));
 
-describe('RotatingFile', () => {
+describe('LineFile', () => {
   it('keeps two files of bounded size, and goes on where it was', async () => {
     const path = join(directory, 'log');
     writeFileSync(path, 'before\n');
-    const file = new RotatingFile(path, 1000);
+    const file = new LineFile(path, { rotateAt: 1000 });
     for (let i = 0; i < 30; i++) {
-      file.append(`${'x'.repeat(98)}\n`);
+      file.append('x'.repeat(98));
       await file.close();
     }
     expect(statSync(path).size).toBeLessThanOrEqual(1000);
@@ -35,27 +36,68 @@ describe('RotatingFile', () => {
 
   it('counts what it could not write, and says so when it can', async () => {
     const path = join(directory, 'missing', 'log');
-    const file = new RotatingFile(path, 1000);
-    file.append('one\n');
-    file.append('two\n');
+    const file = new LineFile(path, { rotateAt: 1000 });
+    file.append('one');
+    file.append('two');
     await file.close();
-    const { mkdirSync } = await import('node:fs');
     mkdirSync(join(directory, 'missing'));
-    file.append('three\n');
+    file.append('three');
     await file.close();
-    expect(readFileSync(path, 'utf8')).toBe('three\n{"dropped":2}\n');
+    expect(readFileSync(path, 'utf8')).toBe('dropped=2\nthree\n');
+  });
+
+  it('drops lines while too much of it is allocated, and never renames it then', async () => {
+    const path = join(directory, 'log');
+    writeFileSync(path, 'x'.repeat(20_000));
+    const file = new LineFile(path, { allocated: 16 * 1024 });
+    file.append('lost');
+    await file.close();
+    truncateSync(path, 10);
+    file.append('kept');
+    await file.close();
+    expect(readFileSync(path, 'utf8')).toBe(`${'x'.repeat(10)}\ndropped=1\nkept\n`);
   });
 });
 
-describe('the access log', () => {
-  it('is JSON whatever clients send', () => {
-    fc.assert(
-      fc.property(fc.string({ unit: 'binary' }), fc.integer({ min: 0, max: 4e12 }), (text, ts) => {
-        const rest = { app: 'p/e/a', appId: 'a', instance: 'web.1', release: 3, status: 200, bytes: 5, ms: 7 };
-        const entry = { ts, ...rest, method: 'GET', host: text, path: text, requestId: text, error: 'no-route' };
-        expect(JSON.parse(accessLine(entry))).toEqual({ ...entry, ts: new Date(ts).toISOString() });
-      }),
-    );
+describe('the access logs', () => {
+  const entry = (text: string) => ({
+    ...{
+      method: 'GET',
+      host: 'h',
+      path: text,
+      status: 200,
+      bytes: 5,
+      ms: 7,
+      firstMs: 6,
+      instance: 'web.1',
+      release: 3,
+    },
+    ...{ client: '::1', requestId: text, traceId: 't' },
+  });
+  const linesOf = (name: string) =>
+    readFileSync(join(directory, 'access', name), 'utf8')
+      .trimEnd()
+      .split('\n');
+
+  it('have a file for each app and one for what has none, whatever clients send', async () => {
+    const logs = new AccessLogs(join(directory, 'access'));
+    const texts = fc.sample(fc.string({ unit: 'binary' }), 200);
+    for (const text of texts) logs.write('app_a', entry(text));
+    logs.write('app_b', entry('/b'));
+    logs.write('', entry('/none'));
+    await logs.close();
+    expect(linesOf('app_a.log').map((line) => readAccessLine(line).path)).toEqual(texts);
+    expect(linesOf('app_b.log').map((line) => readAccessLine(line).path)).toEqual(['/b']);
+    expect(linesOf('-.log').map((line) => readAccessLine(line).path)).toEqual(['/none']);
+  });
+
+  it('of more apps than files may be open lose nothing', async () => {
+    const logs = new AccessLogs(join(directory, 'access'));
+    for (let round = 0; round < 2; round++) {
+      for (let app = 0; app < 600; app++) logs.write(`app_${app}`, entry(`/${round}`));
+      await logs.close();
+    }
+    for (let app = 0; app < 600; app++) expect(linesOf(`app_${app}.log`)).toHaveLength(2);
   });
 });
 
