@@ -10,6 +10,7 @@ import { deployBenches } from './deploy.ts';
 import { loadBenches } from './load.ts';
 import { logsBenches } from './logs.ts';
 import { routerBenches } from './router.ts';
+import { routersBenches } from './routers.ts';
 import type { Bench } from './support/bench.ts';
 import { undoAll } from './support/cleanup.ts';
 import { say, summary } from './support/report.ts';
@@ -21,6 +22,7 @@ const benches: readonly Bench[] = [
   ...deployBenches,
   ...logsBenches,
   ...routerBenches,
+  ...routersBenches,
   ...uploadBenches,
   ...loadBenches,
 ];

@@ -2,6 +2,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Router } from '../../src/router/port.ts';
 import { startPlatform, type Platform } from '../../test/support/platform.ts';
 import type { PlatformOptions } from '../../test/support/platform/platform.ts';
 
@@ -62,4 +63,9 @@ export function withProcess<T>(
     child.kill('SIGKILL');
     return child.exited;
   }, body);
+}
+
+/** A router that stops with the body. */
+export function withRouter<T>(router: Router, body: () => Promise<T>): Promise<T> {
+  return guarded(() => router.stop(), body);
 }

@@ -1,6 +1,6 @@
 /**
  * A program: requests at a steady rate, whether earlier ones are answered or not. In turns GET and POST, over kept and over
- * fresh connections. Its parent says what to ask and what is going on meanwhile, and gets the result, by messages.
+ * fresh connections, and where it is asked for every tenth a WebSocket that is spoken on and closed. Its parent says what to ask and what is going on meanwhile, and gets the result, by messages.
  */
 import { once } from 'node:events';
 import { Agent, request } from 'node:http';
@@ -11,6 +11,7 @@ export interface LoadOrder {
   host: string;
   requests: number;
   perSecond: number;
+  webSockets?: boolean;
 }
 
 export interface LoadResult {
@@ -48,6 +49,34 @@ function one({ port, host }: LoadOrder, method: 'GET' | 'POST', agent: Agent | f
   });
 }
 
+/** Upgrades, sends a few bytes, wants them back, and ends. The frames are the app's affair: it gives back what it gets. */
+function webSocket({ port, host }: LoadOrder): Promise<string | null> {
+  return new Promise((resolve) => {
+    const headers = {
+      ...{ host, connection: 'Upgrade', upgrade: 'websocket', 'sec-websocket-version': '13' },
+      'sec-websocket-key': 'dGhlIHNhbXBsZSBub25jZQ==',
+    };
+    const asked = request({ host: '127.0.0.1', port, agent: false, path: '/socket', headers });
+    asked.setTimeout(timeoutMs, () => asked.destroy(new Error(`nothing back within ${timeoutMs} ms`)));
+    asked.once('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? error.message));
+    asked.once('response', ({ statusCode }) => {
+      resolve(`status ${statusCode}`);
+      asked.destroy();
+    });
+    asked.once('upgrade', (_response, socket, head) => {
+      let text = head.toString('latin1');
+      socket.once('error', (error) => resolve(error.message));
+      socket.once('close', () => resolve(text === 'ping' ? null : `closed after ${JSON.stringify(text)}`));
+      socket.on('data', (bytes) => {
+        text += bytes.toString('latin1');
+        if (text.length >= 4) socket.end();
+      });
+      socket.write('ping');
+    });
+    asked.end();
+  });
+}
+
 async function run(order: LoadOrder): Promise<LoadResult> {
   const failures: Record<string, number> = {};
   const latencies: number[] = [];
@@ -59,10 +88,12 @@ async function run(order: LoadOrder): Promise<LoadResult> {
     const agent = i % 4 < 2 ? kept : false;
     const begunIn = phase;
     const ask = async (): Promise<void> => {
-      const failure = await one(order, method, agent);
+      const socket = order.webSockets === true && i % 10 === 9;
+      const failure = await (socket ? webSocket(order) : one(order, method, agent));
       latencies.push(performance.now() - due);
       if (failure === null) return;
-      const kind = `${method}, ${agent ? 'kept' : 'fresh'} connection, ${begunIn}: ${failure}`;
+      const what = socket ? 'WebSocket' : `${method}, ${agent ? 'kept' : 'fresh'} connection`;
+      const kind = `${what}, ${begunIn}: ${failure}`;
       failures[kind] = (failures[kind] ?? 0) + 1;
     };
     const asking = ask().finally(() => open.delete(asking));

@@ -28,12 +28,18 @@ const read = (pid: number, file: string): string => {
 /** Everything that has one of the directories in its command line or environment, but for the tests themselves. */
 export function processesOf(directories: readonly string[]): PlatformProcesses {
   const found: PlatformProcesses = { servers: [], clouds: [], agents: [], routers: [], others: [] };
-  for (const { pid, state } of listProcesses()) {
-    if (pid === process.pid || state === 'Z' || state === 'X') continue;
+  const all = listProcesses().filter(({ pid, state }) => pid !== process.pid && state !== 'Z' && state !== 'X');
+  for (const { pid } of all) {
     const command = read(pid, 'cmdline');
-    const all = `${command}\n${read(pid, 'environ')}`;
-    if (!directories.some((directory) => all.includes(`${directory}/`))) continue;
+    const text = `${command}\n${read(pid, 'environ')}`;
+    if (!directories.some((directory) => text.includes(`${directory}/`))) continue;
     kindOf(found, command).push({ pid, command: command.slice(0, 300) });
+  }
+  // nginx's workers write their title over the arguments and the environment.
+  const masters = new Set(found.routers.map(({ pid }) => pid));
+  for (const { pid, ppid } of all) {
+    const command = read(pid, 'cmdline');
+    if (masters.has(ppid) && command.startsWith('nginx: ')) found.others.push({ pid, command });
   }
   return found;
 }
@@ -41,7 +47,7 @@ export function processesOf(directories: readonly string[]): PlatformProcesses {
 function kindOf(found: PlatformProcesses, command: string): Found[] {
   if (/^\S+ \S*paas-server\.js /.test(command)) return found.servers;
   if (/^\S+ \S*paas-cloud\.js /.test(command)) return found.clouds;
-  if (/^\S+ \S*agent\.js router /.test(command)) return found.routers;
+  if (/^\S+ \S*agent\.js router /.test(command) || command.startsWith('nginx: master process ')) return found.routers;
   if (/^\S+ \S*paas-agent\.js /.test(command)) return found.agents;
   return found.others;
 }
