@@ -11,6 +11,8 @@ import { lifecycle } from './router/lifecycle.ts';
 import { proxying } from './router/proxying.ts';
 import { routing } from './router/routing.ts';
 import { streaming } from './router/streaming.ts';
+import { tracing } from './router/tracing.ts';
+import { traffic } from './router/traffic.ts';
 import { CleanUp, portOf, tableOf, type MakeRouter, type RouterUnderTest, type TestApp } from './router/support.ts';
 
 /** A running router for the tests of one part, and what they need around it. */
@@ -57,6 +59,8 @@ export function routerConformance(name: string, make: MakeRouter): void {
     describe('bad requests', () => badRequests(bench));
     describe('failing instances', () => failing(bench));
     describe('draining', () => draining(bench));
+    describe('traces and access logs', () => tracing(bench));
+    describe('traffic', () => traffic(bench));
     describe('lifecycle', () => lifecycle(make));
   });
 }

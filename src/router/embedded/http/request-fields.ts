@@ -5,6 +5,7 @@
 import { randomUUID } from 'node:crypto';
 import { chunked, parseLength, type Framing } from './body.ts';
 import { FieldNames, HttpError, eachField, listElements, type RequestHead } from './grammar.ts';
+import { traceFields, traceOf, type Trace } from './trace.ts';
 
 export interface RequestFacts {
   /** The one Host header, as sent. */
@@ -21,6 +22,7 @@ export interface RequestFacts {
   /** As sent, '' when missing or not sane. */
   requestId: string;
   accept: string;
+  trace: Trace;
   /** Field lines to pass on as they are. */
   passed: string;
 }
@@ -30,6 +32,8 @@ export interface Hop {
   address: string;
   /** Local port that the client connected to. */
   port: number;
+  /** It came with TLS. */
+  secure: boolean;
   /** Its own X-Forwarded-* are believed. */
   trusted: boolean;
 }
@@ -39,8 +43,11 @@ const known = new FieldNames([
   'host', 'content-length', 'transfer-encoding', 'connection', 'upgrade', 'expect', 'te', 'keep-alive',
   'proxy-connection', 'proxy-authenticate', 'proxy-authorization', 'http2-settings', 'x-forwarded-for',
   'x-forwarded-proto', 'x-forwarded-host', 'x-forwarded-port', 'forwarded', 'x-request-id', 'accept',
+  'traceparent', 'tracestate',
 ]); // prettier-ignore
 const saneRequestId = /^[A-Za-z0-9._~+/=:@-]{1,200}$/;
+
+const noTrace: Trace = { id: '', parent: '', flags: '', state: '' };
 
 /** @throws HttpError 400 or 501 where framing or host could be read in more than one way */
 export function requestFacts(head: RequestHead): RequestFacts {
@@ -54,6 +61,7 @@ export function requestFacts(head: RequestHead): RequestFacts {
     forwarded: { for: '', proto: '', host: '', port: '', standard: '' },
     requestId: '',
     accept: '',
+    trace: noTrace,
     passed: '',
   };
   const forwarded = facts.forwarded;
@@ -63,6 +71,9 @@ export function requestFacts(head: RequestHead): RequestFacts {
   let transferEncoding = '';
   let connection = '';
   let upgrade = '';
+  let traces = 0;
+  let traceParent = '';
+  let traceState = '';
   const join = (before: string, value: string): string => (before === '' ? value : `${before}, ${value}`);
 
   facts.passed = known.filter(head.fields, (name, value) => {
@@ -113,6 +124,13 @@ export function requestFacts(head: RequestHead): RequestFacts {
       case 'accept':
         facts.accept = join(facts.accept, value);
         return true;
+      case 'traceparent':
+        traces++;
+        traceParent = value;
+        break;
+      case 'tracestate':
+        traceState = join(traceState, value);
+        break;
       default: // hop by hop: ends here
     }
     return false;
@@ -122,6 +140,7 @@ export function requestFacts(head: RequestHead): RequestFacts {
   if (hosts === 0) throw new HttpError(400, 'there is no Host header');
   if (lengths > 1) throw new HttpError(400, 'there is more than one Content-Length');
   if (codings > 0) facts.framing = codedFraming(transferEncoding, head, lengths);
+  facts.trace = traceOf(traces === 1 ? traceParent : '', traceState);
   if (connection !== '') applyConnection(facts, listElements(connection), upgrade, head);
   return facts;
 }
@@ -170,11 +189,11 @@ export function upstreamHead(method: string, target: string, facts: RequestFacts
   const { forwarded } = facts;
   let head = `${method} ${target} HTTP/1.1\r\nHost: ${facts.host}\r\n${facts.passed}`;
   head += `X-Forwarded-For: ${hop.trusted && forwarded.for !== '' ? `${forwarded.for}, ` : ''}${hop.address}\r\n`;
-  head += `X-Forwarded-Proto: ${(hop.trusted && forwarded.proto) || 'http'}\r\n`;
+  head += `X-Forwarded-Proto: ${(hop.trusted && forwarded.proto) || (hop.secure ? 'https' : 'http')}\r\n`;
   head += `X-Forwarded-Host: ${(hop.trusted && forwarded.host) || facts.host}\r\n`;
   head += `X-Forwarded-Port: ${(hop.trusted && forwarded.port) || String(hop.port)}\r\n`;
   if (hop.trusted && forwarded.standard !== '') head += `Forwarded: ${forwarded.standard}\r\n`;
-  head += `X-Request-Id: ${requestId}\r\n`;
+  head += `X-Request-Id: ${requestId}\r\n${traceFields(facts.trace)}`;
   if (facts.framing === chunked) head += 'Transfer-Encoding: chunked\r\n';
   else if (facts.framing > 0 || bodyExpected.has(method)) head += `Content-Length: ${facts.framing}\r\n`;
   if (facts.expectContinue) head += 'Expect: 100-continue\r\n';

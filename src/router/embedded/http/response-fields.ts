@@ -164,4 +164,5 @@ const forbiddenTrailers = new Set([
   'content-length', 'transfer-encoding', 'connection', 'keep-alive', 'proxy-connection', 'upgrade', 'te', 'trailer',
   'host', 'authorization', 'set-cookie', 'cookie', 'content-encoding', 'content-type', 'content-range', 'expect',
   'x-forwarded-for', 'x-forwarded-proto', 'x-forwarded-host', 'x-forwarded-port', 'forwarded', 'x-request-id',
+  'traceparent', 'tracestate',
 ]); // prettier-ignore
