@@ -11,6 +11,8 @@ export interface Problem {
   /** `project/environment/app`, where one is known. */
   app?: string;
   retryAfterSeconds?: number;
+  /** HTML for all who do not ask for JSON. */
+  page?: string;
 }
 
 /** `-a shop -p store -e prod`: how to name an app on the command line. */
@@ -129,6 +131,48 @@ export const problems = {
     hint: `See \`paas hosts\` and \`paas ps ${flags(app)}\`.`,
     app,
   }),
+  /** @param page HTML in place of the router's own */
+  maintenance: (app: string, page?: string): Problem => ({
+    status: 503,
+    code: 'unavailable',
+    reason: 'maintenance',
+    message: `The app ${app} is being worked on and will be back soon.`,
+    hint: `Its instances run on; end it with \`paas maintenance off ${flags(app)}\`.`,
+    app,
+    retryAfterSeconds: 60,
+    ...(page === undefined ? {} : { page }),
+  }),
+  /** @param why it found the queue full, or waited in it for too long */
+  busy: (app: string, why: 'full' | 'waited'): Problem => ({
+    status: 503,
+    code: 'unavailable',
+    reason: why === 'full' ? 'queue-full' : 'queue-timeout',
+    message:
+      why === 'full'
+        ? `All instances of ${app} are busy, and no more requests may wait for them.`
+        : `All instances of ${app} were busy for as long as a request may wait for them. The request was not sent.`,
+    hint: `Give it more instances (\`paas scale ${flags(app)}\`), or raise its limits.`,
+    app,
+    retryAfterSeconds: 1,
+  }),
+  /** @param waitMs how long until a request of this client would be taken */
+  tooMany: (app: string, waitMs: number): Problem => ({
+    status: 429,
+    code: 'unavailable',
+    reason: 'rate-limited',
+    message: `There were too many requests to ${app} from this address.`,
+    hint: 'Ask less often; the limit is `router.rate` of its manifest.',
+    app,
+    retryAfterSeconds: Math.max(1, Math.ceil(waitMs / 1000)),
+  }),
+  bodyTooLarge: (app: string, maxBytes: number): Problem => ({
+    status: 413,
+    code: 'too_large',
+    reason: 'body-too-large',
+    message: `A request to ${app} may have a body of at most ${maxBytes} bytes.`,
+    hint: 'Send less at a time; the limit is `router.max_body` of its manifest.',
+    app,
+  }),
 } as const;
 
 export const titles: Readonly<Record<number, string>> = {
@@ -136,8 +180,10 @@ export const titles: Readonly<Record<number, string>> = {
   404: 'Not Found',
   405: 'Method Not Allowed',
   408: 'Request Timeout',
+  413: 'Content Too Large',
   414: 'URI Too Long',
   417: 'Expectation Failed',
+  429: 'Too Many Requests',
   431: 'Request Header Fields Too Large',
   501: 'Not Implemented',
   502: 'Bad Gateway',
@@ -146,29 +192,50 @@ export const titles: Readonly<Record<number, string>> = {
   505: 'HTTP Version Not Supported',
 };
 
-/**
- * The whole response as text.
- * @param to `accept`: the client's Accept header; `body` false for HEAD; `close`: the connection ends behind it
- */
-export function problemResponse(
-  problem: Problem,
-  to: { accept: string; body: boolean; close: boolean; requestId: string },
-): string {
+/** What the client gets: `accept`: its Accept header; `body` false for HEAD; `close`: the connection ends behind it. */
+export interface Delivery {
+  accept: string;
+  body: boolean;
+  close: boolean;
+  requestId: string;
+}
+
+/** The whole response as latin1 text. */
+export function problemResponse(problem: Problem, to: Delivery): string {
   const title = titles[problem.status] ?? 'Error';
-  const type = preferred(to.accept);
-  const text = renderProblem(problem, type, to.requestId);
-  const bytes = Buffer.from(text);
+  const asked = preferred(to.accept);
+  const type = problem.page !== undefined && asked !== 'application/json' ? 'text/html' : asked;
   const retry = problem.retryAfterSeconds === undefined ? '' : `Retry-After: ${problem.retryAfterSeconds}\r\n`;
+  const fields = `Content-Type: ${type}; charset=utf-8\r\nCache-Control: no-store\r\nX-Router-Error: ${problem.reason}\r\n`;
+  return wholeResponse(
+    `${problem.status} ${title}`,
+    fields + retry,
+    Buffer.from(renderProblem(problem, type, to.requestId)),
+    to,
+  );
+}
+
+/** To the same place over TLS; 308 keeps method and body (RFC 9110, 15.4.9). */
+export function redirectResponse(location: string, to: Delivery): string {
+  return wholeResponse('308 Permanent Redirect', `Location: ${location}\r\n`, Buffer.alloc(0), to);
+}
+
+/** The answer to a challenge of ACME's HTTP-01 (RFC 8555, 8.3). */
+export function challengeResponse(answer: string, to: Delivery): string {
+  return wholeResponse('200 OK', 'Content-Type: application/octet-stream\r\n', Buffer.from(answer), to);
+}
+
+function wholeResponse(status: string, fields: string, content: Buffer, to: Delivery): string {
   return (
-    `HTTP/1.1 ${problem.status} ${title}\r\nContent-Type: ${type}; charset=utf-8\r\nContent-Length: ${bytes.length}\r\n` +
-    `Cache-Control: no-store\r\nX-Router-Error: ${problem.reason}\r\nDate: ${new Date().toUTCString()}\r\n` +
-    `${retry}${to.requestId === '' ? '' : `X-Request-Id: ${to.requestId}\r\n`}` +
-    `${to.close ? 'Connection: close\r\n' : ''}\r\n${to.body ? bytes.toString('latin1') : ''}`
+    `HTTP/1.1 ${status}\r\n${fields}Content-Length: ${content.length}\r\nDate: ${new Date().toUTCString()}\r\n` +
+    `${to.requestId === '' ? '' : `X-Request-Id: ${to.requestId}\r\n`}${to.close ? 'Connection: close\r\n' : ''}` +
+    `\r\n${to.body ? content.toString('latin1') : ''}`
   );
 }
 
 /** A page's content in a media type. @param requestId '' where there is none */
 export function renderProblem(problem: Problem, type: MediaType, requestId: string): string {
+  if (type === 'text/html' && problem.page !== undefined) return problem.page;
   const title = `${problem.status} ${titles[problem.status] ?? 'Error'}`;
   if (type === 'application/json') {
     const details = { status: problem.status, reason: problem.reason, app: problem.app, requestId };
