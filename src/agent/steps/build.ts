@@ -50,7 +50,7 @@ export interface BuildOptions {
   log: Log;
 }
 
-export function createBuildDriver(options: BuildOptions): StepDriver {
+export function createBuildDriver(options: BuildOptions): StepDriver<BuildStep> {
   const running = new Map<string, number>();
   const placeOf = (step: BuildStep) => join(options.directory, step.id);
 

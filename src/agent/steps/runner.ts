@@ -5,14 +5,14 @@
  *   step ──► journaled ──► running ──► result journaled ──► sent (again in every hello) ──► stepAck: forgotten
  *                              └ agent dies: host_failed after its restart, which may be tried again
  */
-import type { Step, StepResult } from '../../shared/contracts/steps.ts';
+import type { Step, StepResult, StepYield } from '../../shared/contracts/steps.ts';
 import { asPaasError, PaasError } from '../../shared/errors.ts';
 import { errorFields, type Log } from '../log.ts';
 import type { StepJournal } from './journal.ts';
 
 export interface StepDriver<S extends Step = Step> {
   /** Does the work. Throws a PaasError that says why it failed; `interrupted` when `signal` was aborted. */
-  run(step: S, signal: AbortSignal): Promise<Pick<StepResult, 'tree'>>;
+  run(step: S, signal: AbortSignal): Promise<StepYield>;
   /** Ends what an earlier agent left running of this step, and removes its traces. */
   clear(step: S): Promise<void>;
 }
@@ -41,10 +41,12 @@ export function createStepRunner(options: {
   onResult(result: StepResult): void;
 }): StepRunner {
   const { drivers, journal, log } = options;
+  // TypeScript does not see that a step and the driver of its kind belong together.
+  const driverOf = (step: Step) => drivers[step.kind] as StepDriver;
   const running = new Map<string, { step: Step; abort: AbortController }>();
   let closed = false;
 
-  const finish = (step: Step, startedAt: number, outcome: Pick<StepResult, 'tree'> | PaasError) => {
+  const finish = (step: Step, startedAt: number, outcome: StepYield | PaasError) => {
     if (closed) return;
     const failed = outcome instanceof PaasError;
     const error = failed ? { error: { code: outcome.code, message: outcome.message, hint: outcome.hint } } : outcome;
@@ -57,18 +59,18 @@ export function createStepRunner(options: {
   const run = async (step: Step, signal: AbortSignal) => {
     const startedAt = Date.now();
     try {
-      finish(step, startedAt, await drivers[step.kind].run(step, signal));
+      finish(step, startedAt, await driverOf(step).run(step, signal));
     } catch (thrown) {
       const error = asPaasError(thrown);
       if (error.code === 'internal') log.error('a step failed unexpectedly', { step: step.id, ...errorFields(thrown) });
-      finish(step, startedAt, signal.aborted ? new PaasError('interrupted', 'the build was cancelled') : error);
+      finish(step, startedAt, signal.aborted ? new PaasError('interrupted', 'the step was cancelled') : error);
     }
   };
 
   return {
     async recover() {
       for (const step of journal.running()) {
-        await drivers[step.kind].clear(step);
+        await driverOf(step).clear(step);
         const message = `the agent on host ${options.hostName} ended in the middle of the step`;
         finish(step, Date.now(), new PaasError('host_failed', message, { hint: 'It is tried again.' }));
       }
@@ -95,7 +97,7 @@ export function createStepRunner(options: {
     running: () => [...running.keys()],
     async close() {
       closed = true;
-      await Promise.all([...running.values()].map(({ step }) => drivers[step.kind].clear(step)));
+      await Promise.all([...running.values()].map(({ step }) => driverOf(step).clear(step)));
     },
   };
 }

@@ -64,8 +64,20 @@ export function integer(min: number, max: number): Leaf<number> {
   );
 }
 
+/** @param what it is a number of: ` of points` */
+export function decimal(min: number, max: number, what = ''): Leaf<number> {
+  return leaf(`a number${what} from ${min} to ${max}`, (node) =>
+    typeof node.value === 'number' && node.value >= min && node.value <= max ? node.value : undefined,
+  );
+}
+
 export const cores = leaf('a number of cores above 0, at most 1024', (node) =>
   typeof node.value === 'number' && node.value > 0 && node.value <= 1024 ? node.value : undefined,
+);
+
+/** Requests per second; less than one in so many seconds, too. */
+export const rate = leaf('a number of requests per second, from 0.01 to 1000000', (node) =>
+  typeof node.value === 'number' && node.value >= 0.01 && node.value <= 1_000_000 ? node.value : undefined,
 );
 
 /** `true` and `false`, and the other words for them that YAML 1.1 (which Cloud Foundry reads) knows. */

@@ -3,6 +3,8 @@ import { newDraft, kindOf, processOf, type Draft } from './draft.ts';
 import { nearest } from './nearest.ts';
 import type { Problems } from './problems.ts';
 import { Reader } from './read.ts';
+import { mergeRollout, rolloutOf } from './rollout.ts';
+import { checkRouter, mergeRouter, routerOf } from './router.ts';
 import {
   commonEnvironments,
   elsewhere,
@@ -26,17 +28,12 @@ export async function readPaasYml(tree: TreeNode, environment: string, problems:
   const draft = newDraft();
   if (name !== undefined) draft.name = { text: name, at: reader.positions.get('name') ?? tree.at };
   if (project !== undefined) draft.project = project;
-  const { processes = {}, rollout, ...rest } = merged;
+  const { processes = {}, rollout, router, ...rest } = merged;
   draft.app = { ...rest, processes: {} };
-  const inFlight = rollout?.max_in_flight;
-  if (rollout !== undefined) {
-    draft.app.rollout = {
-      ...(rollout.strategy === undefined ? {} : { strategy: rollout.strategy }),
-      ...(inFlight === undefined ? {} : { maxInFlight: inFlight }),
-      ...(rollout.steps === undefined ? {} : { steps: rollout.steps }),
-      ...(rollout.step_wait === undefined ? {} : { stepWaitMs: rollout.step_wait }),
-      ...(rollout.manual === undefined ? {} : { manual: rollout.manual }),
-    };
+  if (rollout !== undefined) draft.app.rollout = rolloutOf(rollout);
+  if (router !== undefined) {
+    checkRouter(router, environment, reader);
+    draft.app.router = routerOf(router);
   }
   for (const [key, entry] of Object.entries(processes)) {
     const kind = entry.type ?? kindOf(key);
@@ -51,7 +48,8 @@ export async function readPaasYml(tree: TreeNode, environment: string, problems:
 function merge(base: Overlay, overlay: Overlay): Overlay {
   const merged: Overlay = { ...base, ...overlay };
   if (base.config && overlay.config) merged.config = { ...base.config, ...overlay.config };
-  if (base.rollout && overlay.rollout) merged.rollout = { ...base.rollout, ...overlay.rollout };
+  if (base.rollout && overlay.rollout) merged.rollout = mergeRollout(base.rollout, overlay.rollout);
+  if (base.router && overlay.router) merged.router = mergeRouter(base.router, overlay.router);
   if (base.processes && overlay.processes) {
     merged.processes = { ...base.processes };
     for (const [key, entry] of Object.entries(overlay.processes)) {

@@ -1,7 +1,15 @@
 /** docs/manifest.md out of the tables that read manifests, so that the page and the code cannot disagree. */
 import { appJson } from './app-json.ts';
 import { cfAppFields } from './cf-schema.ts';
-import { healthFields, paasSchema, processFields, rolloutFields } from './schema.ts';
+import {
+  analysisFields,
+  healthFields,
+  outlierFields,
+  paasSchema,
+  processFields,
+  rolloutFields,
+  routerFields,
+} from './schema.ts';
 import type { AnyType, Fields } from './types.ts';
 
 /** A manifest that uses every key; read in a test. */
@@ -25,6 +33,7 @@ processes:
 routes: [shop.example.com, shop.example.com/api]
 config: { LOG_LEVEL: info, BUILD: 007 }
 rollout: { strategy: rolling, max_in_flight: 2 }
+router: { max_connections: 100, queue: 50, rate: 20, max_body: 20M }
 environments:                   # what differs in one environment
   prod: { routes: [shop.com], processes: { web: { instances: 4 } } }
 `;
@@ -62,6 +71,22 @@ Or one word: \`health: port\`, \`health: process\`, \`health: /healthz\`.
 ${table(healthFields)}
 ## \`rollout\`
 ${table(rolloutFields)}
+## \`rollout.analysis\`
+
+Or one word: \`analysis: off\`. At each step of a canary the new release is compared with the old one, over the requests since
+the step was reached: as soon as it has \`min_requests\`, and until the step's end. A step whose time is over goes on even with
+fewer. An old release with fewer than \`min_requests\` in the step is seen since the rollout began; where it has too few even
+then, latency is not compared.
+${table(analysisFields)}
+## \`router\`
+
+It belongs to the release that the push makes: it takes force when that is live, and \`paas rollback\` brings it back.
+\`paas app\` shows it.
+${table(routerFields)}
+## \`router.outlier\`
+
+Or one word: \`outlier: off\`. At most half of an app's instances are out at a time.
+${table(outlierFields)}
 ## Cloud Foundry \`manifest.yml\`
 
 One application of \`applications\`: the only one, or the one that \`paas push APP\` names. \`((variables))\` take their values from

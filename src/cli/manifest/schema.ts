@@ -4,12 +4,14 @@
  */
 import {
   cores,
+  decimal,
   duration,
   integer,
   label,
   labelHint,
   leaf,
   oneOf,
+  rate,
   route,
   schedule,
   size,
@@ -76,6 +78,32 @@ export const processFields = {
   }),
 };
 
+/** `analysis: off`. */
+const analysisShorthand = leaf<{ enabled?: boolean }>('off, or a map', (node) => {
+  const enabled = truth.read(node);
+  return enabled === undefined ? undefined : { enabled };
+});
+
+export const analysisFields = {
+  enabled: field(truth, 'Whether the new release is compared with the old one; `analysis: off` says no.', {
+    example: 'false',
+    otherwise: '`true`',
+  }),
+  max_errors: field(
+    decimal(0, 100, ' of points'),
+    'How much higher its share of answers with 5xx may be, in points of a hundred.',
+    { example: '0.5', otherwise: '1' },
+  ),
+  max_latency: field(decimal(1, 1000), 'How many times as long its p95 may be (5 ms more are always allowed).', {
+    example: '2',
+    otherwise: '1.5',
+  }),
+  min_requests: field(integer(1, 1_000_000_000), 'Requests of the new release before anything is judged.', {
+    example: '500',
+    otherwise: '100',
+  }),
+};
+
 export const rolloutFields = {
   strategy: field(oneOf('rolling', 'canary', 'recreate'), 'How a release takes over from the one before.', {
     example: 'rolling',
@@ -92,6 +120,62 @@ export const rolloutFields = {
   ),
   step_wait: field(duration(0), 'For `canary`: how long each step is watched.', { example: '2m', otherwise: '1m' }),
   manual: field(truth, 'For `canary`: each step waits for `paas rollout continue`.', { example: 'true' }),
+  analysis: field(
+    object(analysisFields, { shorthand: analysisShorthand }),
+    'For `canary`: a new release that answers worse than the old one goes back by itself.',
+    { example: '{ max_errors: 1, max_latency: 1.5, min_requests: 100 }' },
+  ),
+};
+
+/** `outlier: off`. */
+const outlierShorthand = leaf<{ failures: number }>('off, or a map', (node) =>
+  /^(?:off|no|false)$/i.test(node.text) ? { failures: 0 } : undefined,
+);
+
+export const outlierFields = {
+  failures: field(integer(1, 1000), 'How many failures in a row it takes.', { example: '3', otherwise: '5' }),
+  time: field(duration(1000), 'How long the instance gets no requests.', { example: '30s', otherwise: '10s' }),
+};
+
+export const routerFields = {
+  protocol: field(oneOf('http', 'h2c'), 'What instances speak: HTTP/1.1, or HTTP/2 without TLS (gRPC).', {
+    example: 'h2c',
+    otherwise: '`http`',
+  }),
+  max_connections: field(integer(1, 1_000_000), 'Requests and connections under way in one instance at most.', {
+    example: '100',
+    otherwise: 'no limit',
+  }),
+  queue: field(
+    integer(0, 1_000_000),
+    'With `max_connections`: how many more may wait, per instance. The next gets 503.',
+    {
+      example: '50',
+      otherwise: '0',
+    },
+  ),
+  queue_timeout: field(duration(1), 'With `queue`: how long one waits before it gets 503.', {
+    example: '5s',
+    otherwise: '10s',
+  }),
+  rate: field(rate, 'Requests per second of one client address; above it 429.', {
+    example: '20',
+    otherwise: 'no limit',
+  }),
+  burst: field(integer(1, 1_000_000), 'With `rate`: how many may come at once.', {
+    example: '40',
+    otherwise: 'as many as in one second',
+  }),
+  max_body: field(size(1), "Size of a request's body; above it 413.", { example: '20M', otherwise: 'no limit' }),
+  response_timeout: field(duration(1), 'How long an instance may take to begin its answer; then 504.', {
+    example: '2m',
+    otherwise: '60s',
+  }),
+  outlier: field(
+    object(outlierFields, { shorthand: outlierShorthand }),
+    'When an instance that answers 5xx or no connection gets no requests for a while; `off`: never.',
+    { example: '{ failures: 3, time: 30s }', otherwise: '`{ failures: 5, time: 10s }`' },
+  ),
 };
 
 const processName = {
@@ -143,6 +227,9 @@ const overlayFields = {
     },
   ),
   rollout: field(object(rolloutFields), 'How a new release takes over.', { example: '{ max_in_flight: 2 }' }),
+  router: field(object(routerFields), 'What routers do for the app; it takes force with the release.', {
+    example: '{ max_connections: 100, queue: 50 }',
+  }),
 };
 
 export const paasSchema = object({
@@ -164,11 +251,14 @@ export const paasSchema = object({
 
 export type PaasManifest = Value<typeof paasSchema>;
 export type ProcessEntry = NonNullable<PaasManifest['processes']>[string];
+export type RouterEntry = NonNullable<PaasManifest['router']>;
+export type RolloutEntry = NonNullable<PaasManifest['rollout']>;
 export type HealthEntry = NonNullable<ProcessEntry['health']>;
 
 /** For keys one level off: where they belong. */
 export const elsewhere = new Map([
   ...Object.keys(processFields).map((key) => [key, `processes.web.${key}`] as const),
   ...Object.keys(rolloutFields).map((key) => [key, `rollout.${key}`] as const),
+  ...Object.keys(routerFields).map((key) => [key, `router.${key}`] as const),
   ['env', 'config'] as const,
 ]);

@@ -4,6 +4,7 @@
  */
 import * as z from 'zod/mini';
 import { dnsLabel } from '../ids.ts';
+import { limits, outlier } from './routes.ts';
 
 export const label = z.string().check(z.regex(dnsLabel, 'must be a DNS label: a-z, 0-9 and -, at most 63 characters'));
 
@@ -57,6 +58,16 @@ export const configMap = z.record(envName, processText);
 
 export const strategy = z.enum(['rolling', 'canary', 'recreate']);
 
+/** How much worse than the old release a canary may answer before it goes back by itself. What is absent has its default. */
+export const canaryAnalysis = z.object({
+  /** Points that its share of answers with 5xx, of a hundred, may be higher. */
+  maxErrors: z.optional(z.number().check(z.nonnegative(), z.maximum(100))),
+  /** How many times as long its p95 may be. */
+  maxLatency: z.optional(z.number().check(z.minimum(1), z.maximum(1000))),
+  /** Requests of the new release before anything is judged. */
+  minRequests: z.optional(z.int().check(z.minimum(1), z.maximum(1_000_000_000))),
+});
+
 /** How a canary rollout goes: shares of the requests in percent, growing; 100 is added where it is not the last. */
 export const canaryPlan = {
   steps: z.optional(
@@ -70,7 +81,17 @@ export const canaryPlan = {
   stepWaitMs: z.optional(z.int().check(z.nonnegative(), z.maximum(7 * 24 * 3600_000))),
   /** Each step waits for a person. */
   manual: z.optional(z.boolean()),
+  analysis: z.optional(z.union([z.literal('off'), canaryAnalysis])),
 };
+
+/** What routers do for the app besides routing; it belongs to the release that a push makes. */
+export const routerSettings = z.object({
+  /** What its instances speak; default `http`. */
+  protocol: z.optional(z.enum(['http', 'h2c'])),
+  limits: z.optional(limits),
+  outlier: z.optional(outlier),
+});
+export type RouterSettings = z.infer<typeof routerSettings>;
 
 export const appSpec = z.object({
   name: label,
@@ -88,6 +109,7 @@ export const appSpec = z.object({
       ...canaryPlan,
     }),
   ),
+  router: z.optional(routerSettings),
 });
 export type AppSpec = z.infer<typeof appSpec>;
 

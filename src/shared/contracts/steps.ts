@@ -34,14 +34,23 @@ export const buildStep = z.object({
 });
 export type BuildStep = z.infer<typeof buildStep>;
 
-export const step = z.discriminatedUnion('kind', [buildStep]);
+/** Whether the router beside the agent would take an app's own configuration. */
+export const routerCheckStep = z.object({ kind: z.literal('router-check'), id: z.string(), snippet: z.string() });
+export type RouterCheckStep = z.infer<typeof routerCheckStep>;
+
+export const step = z.discriminatedUnion('kind', [buildStep, routerCheckStep]);
 export type Step = z.infer<typeof step>;
+
+/** What a step that succeeded gives. */
+export type StepYield = Pick<StepResult, 'tree' | 'problems'>;
 
 export const stepResult = z.object({
   id: z.string(),
   ok: z.boolean(),
   /** build: digest of the output tree. */
   tree: z.optional(digest),
+  /** router-check: what is wrong, by line of the snippet (from 1). */
+  problems: z.optional(z.array(z.object({ line: z.int(), message: z.string() }))),
   error: z.optional(z.object({ code: z.string(), message: z.string(), hint: z.optional(z.string()) })),
   durationMs: z.number(),
 });

@@ -1,0 +1,43 @@
+/** Changes of the route table that are done only when the routers have them. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Backend } from '../../shared/contracts/routes.ts';
+import { PaasError } from '../../shared/errors.ts';
+import type { Control } from '../context.ts';
+
+const waitMs = 15_000;
+/** Routers acknowledge within some milliseconds. */
+const lookMs = 5;
+
+/**
+ * Waits until every router has acknowledged a table in which `holds` is true of all of an app's backends. An app that no
+ * route leads to has none, so nothing is waited for but the routers themselves.
+ * @param what of the time-out's message: `the maintenance of shop`
+ * @throws PaasError `timeout`; the change is made all the same
+ */
+export async function untilRouted(
+  control: Pick<Control, 'routing' | 'wake'>,
+  appId: string,
+  holds: (backend: Backend) => boolean,
+  what: string,
+  timeoutMs = waitMs,
+): Promise<void> {
+  const deadline = Date.now() + timeoutMs;
+  control.wake.routes();
+  let from: number | undefined;
+  for (;;) {
+    const { table } = control.routing;
+    const own = Object.values(table.backends).filter((backend) => backend.appId === appId);
+    if (from === undefined && own.every(holds)) from = table.version;
+    const { version } = control.routing.summary();
+    if (from !== undefined && version >= from) return;
+    if (Date.now() >= deadline) {
+      const have = version < 0 ? 'no router is connected' : `they have table ${version}`;
+      throw new PaasError(
+        'timeout',
+        `Waited ${timeoutMs / 1000} s for the routers to take up ${what} (table ${from ?? table.version}; ${have}).`,
+        { hint: 'The change is made, and routers take it up as soon as they can: see `paas status`.' },
+      );
+    }
+    await sleep(lookMs);
+  }
+}
