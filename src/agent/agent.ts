@@ -23,7 +23,7 @@ import { createReports } from './link-reports.ts';
 import { createLink, type Welcome } from './link.ts';
 import { errorFields, type Log } from './log.ts';
 import { createLogShipper } from './logs/shipper.ts';
-import { startRouter, type RouterKeeper } from './router.ts';
+import { startRouter, type RouterHost } from './router.ts';
 import { findRuntimes } from './runtimes/registry.ts';
 import { createSessions } from './session.ts';
 import type { DataDir } from './state.ts';
@@ -67,7 +67,7 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
   const shipper = createLogShipper({
     send: (header, payload) => link.sendBlock(header, payload),
     delivered(instance) {
-      if (buildLogs.delivered(instance)) return;
+      if (buildLogs.delivered(instance) || router?.delivered(instance) === true) return;
       supervisor.logsDone(instance);
       reports.soon(true);
     },
@@ -134,7 +134,7 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
   const onUp = (welcome: Welcome) => {
     shipper.resume(welcome.logs);
     reports.start(welcome.heartbeatMs);
-    router?.tellAgain();
+    router?.linkUp();
     // What changed between the hello and the welcome was said nowhere.
     reports.soon(true);
     for (const result of steps.results()) link.send({ type: 'stepResult', result });
@@ -142,6 +142,7 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
   const onDown = () => {
     shipper.pause();
     reports.stop();
+    router?.linkDown();
     sessions.endAll();
   };
   const local = isLoopback(userData.controlUrl);
@@ -162,7 +163,7 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
   const sessions = createSessions({ link, log, targets: sessionTargets(supervisor) });
   supervisor.onChange((changed) => reports.changed(changed));
 
-  let router: RouterKeeper | undefined;
+  let router: RouterHost | undefined;
   const carryOut = createDispatch({
     stored,
     supervisor,
@@ -185,7 +186,8 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
       directory: dir.router,
       program: options.routerProgram,
       log,
-      tell: (status) => void link.send({ type: 'router', status }),
+      shipper,
+      send: (message) => link.send(message),
     });
     log.info('agent ready', { hostId: userData.hostId, instances: stored.current().instances.length });
     const key =

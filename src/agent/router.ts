@@ -4,13 +4,16 @@
  *   starting ──► running ──(observe fails)──► starting …      waits between attempts grow to 10 s
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { AgentUserData } from '../shared/contracts/agent.ts';
+import type { AgentMessage, AgentUserData } from '../shared/contracts/agent.ts';
 import type { RouterStatus, RouteTable } from '../shared/contracts/routes.ts';
 import type { Router } from '../router/port.ts';
 import { createRouter } from '../router/registry.ts';
 import { PaasError } from '../shared/errors.ts';
 import { createBackoff } from './link-backoff.ts';
 import { errorFields, type Log } from './log.ts';
+import type { LogShipper } from './logs/shipper.ts';
+import { shipRouterLogs } from './router-logs.ts';
+import { watchTraffic } from './router-traffic.ts';
 import { runProgram, spawnDetached } from './steps/detached.ts';
 
 const watchMs = 250;
@@ -22,8 +25,19 @@ export interface RouterKeeper {
   apply(table: RouteTable): void;
   /** Says the present status again (a new link). */
   tellAgain(): void;
+  /** What is wrong with an app's own configuration (router/port.ts). @throws PaasError unsupported */
+  checkSnippet(snippet: string): Promise<{ line: number; message: string }[]>;
   /** Stops watching; the router goes on. */
   close(): Promise<void>;
+}
+
+/** The router with what is told of it besides its state: the requests that it answered, and its access logs. */
+export interface RouterHost extends RouterKeeper {
+  /** A new link: everything is said again. */
+  linkUp(): void;
+  linkDown(): void;
+  /** All of an ended log is stored. Answers whether it was one of the router's. */
+  delivered(instance: string): boolean;
 }
 
 /** Starts the router if it does not run, and keeps it. */
@@ -106,6 +120,11 @@ export function keepRouter(router: Router, log: Log, tell: (status: RouterStatus
     tellAgain() {
       if (status) tell(status);
     },
+    async checkSnippet(snippet) {
+      if (!router.checkSnippet)
+        throw new PaasError('unsupported', 'The router of this host takes no configuration of its own.');
+      return router.checkSnippet(snippet);
+    },
     async close() {
       stopped.abort();
       wake();
@@ -124,17 +143,45 @@ function draining(status: RouterStatus, table: RouteTable | undefined): Record<s
 
 /** The router that this host's user-data asks for, kept from now on; undefined when its role is another. */
 export function startRouter(
-  userData: Pick<AgentUserData, 'roles' | 'router'>,
-  options: { directory: string; program: readonly string[]; log: Log; tell(status: RouterStatus): void },
-): RouterKeeper | undefined {
+  userData: Pick<AgentUserData, 'hostId' | 'roles' | 'router'>,
+  options: {
+    directory: string;
+    program: readonly string[];
+    log: Log;
+    shipper: LogShipper;
+    /** Hands a message over; false: there is no link. */
+    send(message: AgentMessage): boolean;
+  },
+): RouterHost | undefined {
   const { router } = userData;
   if (!router || !userData.roles.includes('router')) return undefined;
-  const { directory, program, log } = options;
+  const { directory, program, log, shipper } = options;
+  const send = (message: AgentMessage) => options.send(message);
   const { address, port, tlsPort } = router;
   const driver = createRouter(router.driver, {
     ...{ directory, address, port, program, spawnDetached },
     run: runProgram,
     ...(tlsPort === undefined ? {} : { tlsPort }),
   });
-  return keepRouter(driver, log, (status) => options.tell(status));
+  const keeper = keepRouter(driver, log, (status) => void send({ type: 'router', status }));
+  const traffic = watchTraffic(driver, { send, log });
+  const logs = shipRouterLogs({ directory: driver.accessLogs, hostId: userData.hostId, shipper, log });
+  return {
+    ...keeper,
+    apply(table) {
+      keeper.apply(table);
+      logs.table(table);
+    },
+    linkUp() {
+      keeper.tellAgain();
+      traffic.start();
+    },
+    linkDown: () => traffic.stop(),
+    delivered: (instance) => logs.delivered(instance),
+    async close() {
+      traffic.stop();
+      logs.close();
+      await keeper.close();
+    },
+  };
 }

@@ -14,6 +14,8 @@ import type { InstanceRow } from './store/schema.ts';
 import type { Serial } from '../shared/serial.ts';
 import type { Store } from './store/open.ts';
 import type { Wake } from './reconcile/wake.ts';
+import type { CanaryWindows } from './traffic/windows.ts';
+import type { Traffic } from './traffic/traffic.ts';
 import type { Clouds } from './clouds.ts';
 import type { Builds } from './builds/builds.ts';
 import type { Logger } from './logger.ts';
@@ -47,6 +49,8 @@ export interface Control {
   disks: Disks;
   /** Places a one-off that waits, if a host has room. */
   placeOnce: (row: InstanceRow) => Promise<boolean>;
+  traffic: Traffic;
+  canaries: CanaryWindows;
   diskWarnings: () => Promise<string[]>;
   /** Hands a host's agent its present assignment, if it is connected. */
   assign: (hostId: string) => void;

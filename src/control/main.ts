@@ -28,6 +28,7 @@ import { Events } from './events/events.ts';
 import { createLogger, type Logger } from './logger.ts';
 import { openSegmentLogStore } from './logs/segments.ts';
 import { HostReconciler } from './reconcile/hosts.ts';
+import { splitLogs } from './logs/split.ts';
 import { Loops } from './reconcile/loops.ts';
 import { diskWarnings } from './reconcile/maintenance.ts';
 import { Routing } from './reconcile/routing.ts';
@@ -35,9 +36,14 @@ import { Sessions } from './sessions/sessions.ts';
 import { recoverIdempotent } from './store/idempotency.ts';
 import { SqlInstances } from './store/instances.ts';
 import { StoredNonces } from './store/nonces.ts';
+import { CanaryWindows } from './traffic/windows.ts';
+import { Traffic } from './traffic/traffic.ts';
 import { acceptUpgrades } from './upgrade.ts';
 
 /** Runs until SIGTERM or SIGINT; resolves with the exit status. Logs JSON lines to standard error. */
+/** Access lines are worth less than output, and there are more of them. */
+const accessLogLimits = { retention: { appBytes: 64 << 20, totalBytes: 512 << 20 }, segmentBytes: 4 << 20 };
+
 export async function main(argv: string[], _env: NodeJS.ProcessEnv): Promise<number> {
   const write = (line: string): void => void process.stderr.write(line);
   let logger = createLogger(write);
@@ -85,7 +91,11 @@ export async function startServer(config: ServerConfig, logger: Logger): Promise
   await keys.put({ ...config.adminKey, principal: 'key:local-admin', role: 'owner' });
   const events = new Events(store);
   const blobs = await openPackStore(join(dataDir, 'blobs'));
-  const logs = await openSegmentLogStore({ root: join(dataDir, 'logs'), notice: (message) => logger.warn(message) });
+  const notice = (message: string): void => logger.warn(message);
+  const logs = splitLogs(
+    await openSegmentLogStore({ root: join(dataDir, 'logs'), notice }),
+    await openSegmentLogStore({ root: join(dataDir, 'router-logs'), notice, ...accessLogLimits }),
+  );
   const hub = new Hub(logger);
   const clouds = new Clouds(store, sealer, platform);
   const loops = new Loops(() => control, nonces);
@@ -97,6 +107,7 @@ export async function startServer(config: ServerConfig, logger: Logger): Promise
     },
   });
   const placing = new Serial();
+  const traffic = new Traffic();
   let url = settings.publicUrl ?? '';
   const control: Control = {
     settings,
@@ -115,6 +126,8 @@ export async function startServer(config: ServerConfig, logger: Logger): Promise
     usage: new Map(),
     disks: new Map(),
     engine: new AgentsEngine(instances, placing),
+    traffic,
+    canaries: new CanaryWindows(traffic),
     placing,
     routing: new Routing({ store, hub, sealer, drainMs: settings.timing.drain, regions: settings.router.regions }),
     builds: new Builds(() => control),

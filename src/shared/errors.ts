@@ -58,6 +58,7 @@ export const errorTable = {
   unhealthy: row(8, 422, 'app', false, 'The new release did not become healthy; the old one still serves.', 'Read `paas logs`.'),
   timeout: row(9, 504, 'platform', true, 'What was waited for did not happen in time.', 'It may still happen: see `paas status`.'),
   outcome_unknown: row(10, 503, 'platform', true, 'The connection broke before the answer; the change may have been made.', 'See `paas status` and `paas events` before repeating.'),
+  canary_failed: row(8, 422, 'app', false, 'A canary answered worse than the release before it, which serves again.', 'Read `paas logs`; `paas push --no-analysis` does not compare.'),
   unavailable: row(10, 503, 'platform', true, 'The platform does not answer.', 'See `paas status`; on this machine, `paas up` starts it again.'),
   disk_full: row(7, 507, 'provider', true, 'A disk of the platform is full.', 'Free space, then repeat. Nothing acknowledged was lost.'),
   corrupt: row(1, 500, 'platform', false, 'Stored data does not match its checksum.', 'The message names the file. Restore it from a backup; nothing was deleted.'),

@@ -21,7 +21,9 @@ import { HostReconciler } from '../../src/control/reconcile/hosts.ts';
 import { Routing } from '../../src/control/reconcile/routing.ts';
 import { Sealer } from '../../src/control/secrets.ts';
 import { Sessions } from '../../src/control/sessions/sessions.ts';
-import { defaultCluster, defaultTiming, type Settings } from '../../src/control/settings.ts';
+import { defaultAcme, defaultCluster, defaultTiming, type Settings } from '../../src/control/settings.ts';
+import { Traffic } from '../../src/control/traffic/traffic.ts';
+import { CanaryWindows } from '../../src/control/traffic/windows.ts';
 import { SqlInstances } from '../../src/control/store/instances.ts';
 import { openStore } from '../../src/control/store/open.ts';
 import { createStacks } from '../../src/stacks/registry.ts';
@@ -96,6 +98,7 @@ export async function makeControl(
   const woken: string[] = [];
   const logs = await openSegmentLogStore({ root: join(dataDir, 'logs'), notice: () => undefined });
   const placing = new Serial();
+  const traffic = new Traffic();
   const instances = new SqlInstances(store, {
     changed: (hosts) => {
       for (const host of hosts) control.assign(host);
@@ -108,6 +111,7 @@ export async function makeControl(
     ...{ settings, serverId: 'srv_test', startedAt: change.startedAt ?? Date.now() - 3600_000 },
     ...{ store, logger, hub, clouds, fakeHub, cloud, woken, errors, logs, placing, usage: new Map(), disks: new Map() },
     url: () => 'http://127.0.0.1:7070',
+    ...{ traffic, canaries: new CanaryWindows(traffic) },
     events: new Events(store),
     sealer,
     blobs: await openPackStore(join(dataDir, 'blobs')),

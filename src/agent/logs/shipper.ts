@@ -30,6 +30,8 @@ export interface LogShipper {
   add(source: LogSource): void;
   /** No more output will come: the rest is sent, also without a newline at its end. */
   end(instance: string): void;
+  /** A source that nobody watches may have more output. */
+  grew(instance: string): void;
   /** Forgets a source; its files may be removed. */
   remove(instance: string): void;
   /** The link is up; what the control plane has stored, by stream. A stream that is not named is at 0. */
@@ -96,7 +98,10 @@ export function createLogShipper(options: LogShipperOptions): LogShipper {
     if (outcome === 'more') schedule(0);
     if (outcome === 'refused') schedule(againMs);
     if (outcome === 'full') for (const { stream } of waiting) stream.bound(spoolBytes).catch(failed);
-    for (const entry of looked) reportDelivered(entry);
+    for (const entry of looked) {
+      rest(entry);
+      reportDelivered(entry);
+    }
   }
 
   /** full: nothing may be sent before an acknowledgement. done: all is sent but unfinished lines. */
@@ -121,6 +126,12 @@ export function createLogShipper(options: LogShipperOptions): LogShipper {
     return idle < waiting.length ? 'more' : 'done';
   }
 
+  /** Of sources that nobody watches there may be thousands: files without anything to send are closed. */
+  function rest({ source, streams }: Entry): void {
+    if (source.watch !== false) return;
+    for (const stream of streams.values()) if (stream.delivered) stream.close();
+  }
+
   function reportDelivered(entry: Entry): void {
     if (!entry.ended || entry.reported) return;
     if (![...entry.streams.values()].every((stream) => stream.delivered)) return;
@@ -143,7 +154,7 @@ export function createLogShipper(options: LogShipperOptions): LogShipper {
       for (const [name, stream] of streams) stream.resume(known.get(`${source.instance} ${name}`) ?? 0);
       const entry: Entry = { source, streams, ended: false, reported: false, unwatch: () => undefined };
       const grew = (): void => touch(entry, gatherMs);
-      const directories = [...new Set(files.map(([, file]) => path.dirname(file)))];
+      const directories = source.watch === false ? [] : [...new Set(files.map(([, file]) => path.dirname(file)))];
       const stops = directories.map((directory) => watchDirectory(directory, grew, { pollMs: 2000, fallbackMs: 50 }));
       entry.unwatch = () => stops.forEach((stop) => stop());
       entries.set(source.instance, entry);
@@ -153,6 +164,9 @@ export function createLogShipper(options: LogShipperOptions): LogShipper {
       const entry = entries.get(instance);
       if (entry) entry.ended = true;
       touch(entry, 0);
+    },
+    grew(instance) {
+      touch(entries.get(instance), gatherMs);
     },
     remove(instance) {
       const entry = entries.get(instance);

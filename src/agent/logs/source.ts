@@ -17,6 +17,8 @@ export interface LogSource extends LogLabels {
   files: Partial<Record<StreamName, string>>;
   /** Whether the disk space of delivered output is given back while it is written. Default true. */
   free?: boolean;
+  /** false: the caller tells of growth (`LogShipper.grew`), and files are open only while they have something to send. */
+  watch?: boolean;
 }
 
 export type StreamBlock = Pick<LogBlock, 'stream' | 'from' | 'to' | 'ts' | 'partial' | 'dropped'>;

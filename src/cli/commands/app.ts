@@ -3,6 +3,7 @@ import { formatSize } from '../../shared/units.ts';
 import { appCommand } from '../command/define.ts';
 import { paintState } from '../ui/states.ts';
 
+import { showTraffic } from '../ui/traffic.ts';
 export default appCommand(
   { summary: 'show one app', args: { app: { summary: 'its name' } } },
   async ({ ui, client, signal, app }) => {
@@ -27,19 +28,21 @@ export default appCommand(
         ],
       ]);
       const rows = Object.entries(detail.formation);
-      if (rows.length === 0) return;
-      ui.line();
-      ui.table(
-        ['PROCESS', 'KIND', 'INSTANCES#', 'MEMORY#', 'CPU#', 'SCHEDULE'],
-        rows.map(([type, { kind, instances: n, memoryMb, cpu, schedule }]) => [
-          type,
-          kind,
-          String(n),
-          formatSize(memoryMb),
-          cpu === null ? '-' : String(cpu),
-          schedule ?? '',
-        ]),
-      );
+      if (rows.length > 0) {
+        ui.line();
+        ui.table(
+          ['PROCESS', 'KIND', 'INSTANCES#', 'MEMORY#', 'CPU#', 'SCHEDULE'],
+          rows.map(([type, { kind, instances: n, memoryMb, cpu, schedule }]) => [
+            type,
+            kind,
+            String(n),
+            formatSize(memoryMb),
+            cpu === null ? '-' : String(cpu),
+            schedule ?? '',
+          ]),
+        );
+      }
+      showTraffic(ui, detail.traffic);
     });
     return 0;
   },

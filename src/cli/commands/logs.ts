@@ -9,6 +9,9 @@ import { sinceOf } from '../ui/since.ts';
 export default appCommand(
   {
     summary: "show an app's logs, also of instances and releases that are gone",
+    description:
+      'What the app, its builds and the platform say. Its requests, a line each, are shown by `--source router` alone; there\n' +
+      '`--process`, `--instance` and `--release` are about who answered.',
     flags: {
       tail: flag.boolean({ char: 't', summary: 'go on with new lines as they come' }),
       lines: {
@@ -27,6 +30,7 @@ export default appCommand(
       ['paas logs -t', 'follow'],
       ['paas logs --since 1h --process worker --grep "timeout|refused"', 'search'],
       ['paas logs --source build', 'what the last builds printed'],
+      ['paas logs -t --source router --grep "status=5"', 'requests that fail, as they come'],
     ],
   },
   async ({ ui, client, signal, app }, { flags }) => {

@@ -57,6 +57,7 @@ export default scopeCommand(
       steps: percentFlag,
       'step-wait': flag.duration({ value: '2m', summary: 'canary: how long each step is watched (1m)' }),
       manual: flag.boolean({ summary: 'canary: each step waits for `paas rollout continue`' }),
+      'no-analysis': flag.boolean({ summary: 'canary: do not go back because it answers worse than the old release' }),
       concurrent: flag.choice({
         choices: ['supersede', 'wait'],
         summary: 'when a deployment is under way (supersede)',
@@ -125,17 +126,19 @@ function canaryOf(flags: {
   steps: number[] | undefined;
   'step-wait': number | undefined;
   manual: boolean;
+  'no-analysis': boolean;
 }): PushWish['canary'] {
-  const { steps, 'step-wait': stepWaitMs, manual } = flags;
-  const some = steps !== undefined || stepWaitMs !== undefined || manual;
+  const { steps, 'step-wait': stepWaitMs, manual, 'no-analysis': unwatched } = flags;
+  const some = steps !== undefined || stepWaitMs !== undefined || manual || unwatched;
   if (some && flags.strategy !== undefined && flags.strategy !== 'canary')
-    throw new PaasError('usage', `--steps, --step-wait and --manual are for \`--strategy canary\`.`);
+    throw new PaasError('usage', `--steps, --step-wait, --manual and --no-analysis are for \`--strategy canary\`.`);
   if (manual && stepWaitMs !== undefined)
     throw new PaasError('usage', '--manual and --step-wait exclude each other: who ends a step, you or the clock?');
   return {
     ...(steps === undefined ? {} : { steps }),
     ...(stepWaitMs === undefined ? {} : { stepWaitMs }),
     ...(manual ? { manual } : {}),
+    ...(unwatched ? { analysis: 'off' as const } : {}),
   };
 }
 

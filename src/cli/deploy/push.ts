@@ -28,7 +28,7 @@ export interface PushWish {
   command: string | undefined;
   strategy: PushRequest['strategy'];
   maxInFlight: number | undefined;
-  canary: Pick<PushRequest, 'steps' | 'stepWaitMs' | 'manual'>;
+  canary: Pick<PushRequest, 'steps' | 'stepWaitMs' | 'manual' | 'analysis'>;
   noRoute: boolean;
   message: string;
   concurrent: 'supersede' | 'wait' | undefined;

@@ -4,6 +4,7 @@ import type { AppScope, Context } from '../command/context.ts';
 import { appCommand, type Command } from '../command/define.ts';
 import { paintState } from '../ui/states.ts';
 import { ago } from '../ui/times.ts';
+import { showAnalysis } from '../ui/traffic.ts';
 
 export function showRollout({ ui, app }: Context & { app: AppScope }, rollout: RolloutView | null): void {
   ui.show({ rollout }, () => {
@@ -18,6 +19,7 @@ export function showRollout({ ui, app }: Context & { app: AppScope }, rollout: R
         ...canaryPairs(rollout.canary),
         ['Started', `${ago(startedAt)} ago`],
         ['Waits for', waitsFor],
+        ['Failed', rollout.error],
       ]);
       ui.line();
       ui.table(
@@ -27,6 +29,7 @@ export function showRollout({ ui, app }: Context & { app: AppScope }, rollout: R
           ...[target, newHealthy, newTotal, oldTotal].map(String),
         ]),
       );
+      if (rollout.canary?.analysis) showAnalysis(ui, rollout.canary.analysis);
     }
   });
 }

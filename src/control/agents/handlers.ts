@@ -3,6 +3,7 @@ import type { AgentMessage, ControlMessage, LogBlock } from '../../shared/contra
 import { version } from '../../shared/version.ts';
 import { asPaasError } from '../../shared/errors.ts';
 import type { Control } from '../context.ts';
+import { readRouterLogId } from '../../shared/router-log.ts';
 import { assignmentOf } from './assignments.ts';
 import type { HubHandlers } from './hub.ts';
 import { applyReport } from './reports.ts';
@@ -18,6 +19,9 @@ export function createHandlers(control: Control): HubHandlers {
   const owners = new Map<string, string>();
 
   return { hello, message, logs, closed };
+  /** Hosts that may say what routers saw. */
+  const routers = new Set<string>();
+
 
   async function hello(
     hostId: string,
@@ -27,6 +31,9 @@ export function createHandlers(control: Control): HubHandlers {
     const before = await db.selectFrom('hosts').selectAll().where('id', '=', hostId).executeTakeFirst();
     if (!before) throw new Error(`the host ${hostId} is not known any more`);
     const alive = before.state !== 'lost' && before.state !== 'deleting';
+    const isRouter = (JSON.parse(before.roles) as string[]).includes('router');
+    if (isRouter) routers.add(hostId);
+    else routers.delete(hostId);
     await db
       .updateTable('hosts')
       .set({
@@ -63,8 +70,7 @@ export function createHandlers(control: Control): HubHandlers {
     ];
     const assignment = await assignmentOf(control, hostId);
     if (assignment) messages.push({ type: 'assignment', assignment });
-    if ((JSON.parse(before.roles) as string[]).includes('router'))
-      messages.push({ type: 'table', table: control.routing.tableForRouters() });
+    if (isRouter) messages.push({ type: 'table', table: control.routing.tableForRouters() });
     if (alive && before.state !== 'ready') {
       const how = before.state === 'creating' ? 'is ready' : 'is back';
       await control.events.record({
@@ -97,7 +103,10 @@ export function createHandlers(control: Control): HubHandlers {
       .execute();
     const builds = await control.store.db.selectFrom('builds').select('id').where('host_id', '=', hostId).execute();
     const ids = new Set([...instances, ...steps, ...rows.map(({ id }) => id), ...builds.map(({ id }) => id)]);
-    return control.logs.positions([...ids]);
+    const router = routers.has(hostId)
+      ? control.logs.positions().filter(({ instance }) => readRouterLogId(instance)?.hostId === hostId)
+      : [];
+    return [...control.logs.positions([...ids]), ...router];
   }
 
   async function message(hostId: string, received: Exclude<AgentMessage, { type: 'hello' }>): Promise<void> {
@@ -119,6 +128,12 @@ export function createHandlers(control: Control): HubHandlers {
       }
       case 'sessionOutput':
       case 'sessionExit':
+      case 'traffic': {
+        if (!routers.has(hostId)) return;
+        const watched = control.canaries.apps();
+        for (const app of control.traffic.report(hostId, received.traffic)) if (watched.has(app)) control.wake.app(app);
+        return;
+      }
         control.sessions.fromAgent(hostId, received);
     }
   }
@@ -145,17 +160,14 @@ export function createHandlers(control: Control): HubHandlers {
       .selectFrom(table)
       .select(['host_id', 'app_id'])
       .where('id', '=', header.instance)
-      .executeTakeFirst();
-    const app = await control.store.db
-      .selectFrom('apps')
-      .select('id')
-      .where('id', '=', header.appId)
-      .executeTakeFirst();
-    if (row?.host_id !== hostId || row.app_id !== header.appId || !app) {
-      // What is unknown here (a destroyed app) must still be acknowledged, or the agent would keep it for ever.
-      acknowledge(hostId, { instance: header.instance, stream: header.stream, offset: header.to });
-      return false;
+    const access = readRouterLogId(header.instance);
+    if (access || header.source === 'router') {
+      const own = header.source === 'router' && access?.hostId === hostId && access.appId === header.appId;
+      return (own && routers.has(hostId) && (await appExists(header.appId))) || passOver(hostId, header);
     }
+      .executeTakeFirst();
+    if (row?.host_id !== hostId || row.app_id !== header.appId || !(await appExists(header.appId)))
+      return passOver(hostId, header);
     owners.set(key, hostId);
     // The longest known goes first; one that still writes is looked up again.
     for (const oldest of owners.keys()) {
@@ -172,6 +184,17 @@ export function createHandlers(control: Control): HubHandlers {
     const waiting = acks.get(hostId);
     if (waiting) {
       waiting.set(`${position.instance}/${position.stream}`, position);
+  async function appExists(appId: string): Promise<boolean> {
+    const app = await control.store.db.selectFrom('apps').select('id').where('id', '=', appId).executeTakeFirst();
+    return app !== undefined;
+  }
+
+  /** What is unknown here (a destroyed app) must still be acknowledged, or the agent would keep it for ever. */
+  function passOver(hostId: string, { instance, stream, to }: LogBlock): false {
+    acknowledge(hostId, { instance, stream, offset: to });
+    return false;
+  }
+
       return;
     }
     acks.set(hostId, new Map([[`${position.instance}/${position.stream}`, position]]));

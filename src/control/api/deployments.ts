@@ -4,7 +4,8 @@ import { PaasError } from '../../shared/errors.ts';
 import type { Control } from '../context.ts';
 import { finish, presentDeployment, unfinished } from '../deploy/deployments.ts';
 import { inputOf } from '../reconcile/rollouts.ts';
-import { canaryOf, nextStep, servedPercent } from '../rollout/canary.ts';
+import { canaryOf, nextStep } from '../rollout/canary.ts';
+import { canaryView } from '../rollout/view.ts';
 import type { AppRow, DeploymentRow, RolloutRow } from '../store/schema.ts';
 import { sameBatch } from '../../engines/port.ts';
 import { endpoint, type Call, type Endpoint } from './define.ts';
@@ -91,7 +92,8 @@ async function rolloutView(control: Control, app: AppRow, row: RolloutRow): Prom
     id: row.id,
     strategy: row.strategy as api.RolloutView['strategy'],
     maxInFlight: row.max_in_flight,
-    canary: canaryView(row),
+    canary: canaryView(control.canaries, row),
+    error: row.error === null ? null : (JSON.parse(row.error) as { message: string }).message,
     state: (row.state === 'failing' ? 'cancelling' : row.state) as api.RolloutView['state'],
 
     from: row.from_release,
@@ -100,14 +102,6 @@ async function rolloutView(control: Control, app: AppRow, row: RolloutRow): Prom
     waitsFor: row.waits_for,
     processes,
   };
-}
-
-function canaryView(row: RolloutRow): api.RolloutView['canary'] {
-  const canary = canaryOf(row);
-  if (!canary) return null;
-  const { steps, step, waitMs, reachedAt } = canary;
-  const since = reachedAt === null ? null : new Date(reachedAt).toISOString();
-  return { steps, step, percent: servedPercent(canary), reachedAt: since, waitMs };
 }
 
 /** `continue` of a rollout that is not paused: a canary's step is over. */

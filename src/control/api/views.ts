@@ -7,6 +7,7 @@ import { routesOf } from '../deploy/routes.ts';
 import { formatRoute } from '../../shared/routes-text.ts';
 import type { AppRow } from '../store/schema.ts';
 
+import { appTraffic } from '../traffic/view.ts';
 export async function appSummaries(control: Control, query: Record<string, string>): Promise<AppSummary[]> {
   let select = control.store.db.selectFrom('apps').selectAll();
   if (query['project'] !== undefined) select = select.where('project', '=', query['project']);
@@ -81,6 +82,14 @@ export async function appDetail(control: Control, app: AppRow): Promise<AppDetai
   };
 }
 
+    traffic: appTraffic(control.traffic, app.id),
+    router: routerSettingsOf(app),
+    maintenanceBy: maintenance && {
+      by: maintenance.by,
+      since: new Date(maintenance.since).toISOString(),
+      page: maintenance.page !== undefined,
+    },
+    nginx: app.nginx !== null,
 export async function instanceRows(control: Control, app: AppRow, all: boolean): Promise<InstanceRow[]> {
   let select = control.store.db
     .selectFrom('instances')

@@ -180,12 +180,14 @@ async function configOfRelease(control: Control, release: ReleaseRow): Promise<C
 export function rolloutPlan(push: Push): Pick<RolloutWish, 'strategy' | 'maxInFlight' | 'canary'> {
   const plan = { ...push.spec.rollout, ...defined(push) };
   const strategy = plan.strategy ?? 'rolling';
-  const { steps, stepWaitMs: waitMs, manual } = plan;
-  const canary = strategy === 'canary' ? newCanary({ steps, waitMs, manual }) : undefined;
+  const { steps, stepWaitMs: waitMs, manual, analysis } = plan;
+  const canary = strategy === 'canary' ? newCanary({ steps, waitMs, manual, analysis }) : undefined;
   return { strategy, maxInFlight: plan.maxInFlight, canary };
 }
 
-const defined = ({ strategy, maxInFlight, steps, stepWaitMs, manual }: Push): Partial<Push> =>
+const defined = ({ strategy, maxInFlight, steps, stepWaitMs, manual, analysis }: Push): Partial<Push> =>
   Object.fromEntries(
-    Object.entries({ strategy, maxInFlight, steps, stepWaitMs, manual }).filter(([, value]) => value !== undefined),
+    Object.entries({ strategy, maxInFlight, steps, stepWaitMs, manual, analysis }).filter(
+      ([, value]) => value !== undefined,
+    ),
   );

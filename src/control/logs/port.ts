@@ -24,6 +24,7 @@ export interface LogFilter {
   /** Name (`web.1`) or id. */
   instance?: string;
   release?: number;
+  /** Absent: all that the store has; the control plane's keeps access lines of routers apart (split.ts). */
   source?: LogLine['source'];
 }
 

@@ -1,5 +1,6 @@
 /** What has to be tidied now and then: rows, blobs, logs. Never what is still needed. */
 import { statfs } from 'node:fs/promises';
+import { readRouterLogId } from '../../shared/router-log.ts';
 import type { Control } from '../context.ts';
 import type { StoredNonces } from '../store/nonces.ts';
 import { pushOf } from './advance.ts';
@@ -13,7 +14,12 @@ export async function maintain(control: Control, nonces: StoredNonces, now = Dat
   const live = await db.selectFrom('instances').select('id').where('ended_at', 'is', null).execute();
   const builds = await db.selectFrom('builds').select('id').where('state', 'in', ['queued', 'running']).execute();
   const ids = new Set([...live, ...builds].map(({ id }) => id));
-  await control.logs.sweep((instance) => ids.has(instance));
+  const hosts = idsOf(await db.selectFrom('hosts').select('id').execute());
+  const apps = idsOf(await db.selectFrom('apps').select('id').execute());
+  await control.logs.sweep((instance) => {
+    const access = readRouterLogId(instance);
+    return access ? hosts.has(access.hostId) && apps.has(access.appId) : ids.has(instance);
+  });
   const collected = await control.blobs.collect(await liveTrees(control), { graceMs: 3600_000 });
   if (collected.damaged.length > 0)
     control.logger.error('objects that a release needs are damaged', undefined, { digests: collected.damaged });
@@ -26,10 +32,16 @@ async function forgetMeasurements(control: Control): Promise<void> {
   const hosts = await db.selectFrom('hosts').select('id').execute();
   keepOnly(control.usage, live);
   keepOnly(control.disks, hosts);
+  const apps = await db.selectFrom('apps').select('id').execute();
+  const rollouts = await db.selectFrom('rollouts').select('id').where('finished_at', 'is', null).execute();
+  control.canaries.prune(idsOf(rollouts));
+  control.traffic.prune({ hosts: idsOf(hosts), apps: idsOf(apps) }, control.canaries.apps());
 }
 
+const idsOf = (rows: readonly { id: string }[]): Set<string> => new Set(rows.map(({ id }) => id));
+
 function keepOnly(map: Map<string, unknown>, rows: readonly { id: string }[]): void {
-  const ids = new Set(rows.map(({ id }) => id));
+  const ids = idsOf(rows);
   for (const id of map.keys()) if (!ids.has(id)) map.delete(id);
 }
 

@@ -1,6 +1,6 @@
 /** Carries the rollout machine's decisions out: counts to the engine, outcomes to the store. */
 import type { ObservedInstance, Workload } from '../../engines/port.ts';
-import { PaasError } from '../../shared/errors.ts';
+import { PaasError, type ErrorBody } from '../../shared/errors.ts';
 import type { Control } from '../context.ts';
 import { formationOf } from '../deploy/apps.ts';
 import { finish } from '../deploy/deployments.ts';
@@ -8,14 +8,16 @@ import { keptRunning } from '../deploy/diff.ts';
 import { completeEffects, effectsOf, oldTargets, undoEffects } from '../deploy/effects.ts';
 import { releaseRow } from '../deploy/push.ts';
 import type { Formation, ReleaseProcesses } from '../deploy/types.ts';
-import { advanceCanary, canaryOf, servedPercent, waitText, wantedPercent } from '../rollout/canary.ts';
+import { canaryOf, servedPercent, wantedPercent } from '../rollout/canary.ts';
 import { decide, type RolloutDecision, type RolloutInput } from '../rollout/machine.ts';
 import type { AppRow, DeploymentRow, RolloutRow } from '../store/schema.ts';
 import { capacityProblem } from './capacity.ts';
 import { hostTrouble, lastLines } from './evidence.ts';
+import { judgeCanary, moveCanary } from './canaries.ts';
 import { grayWorkloads, observeStable } from './gray.ts';
 
 export async function advanceRollout(control: Control, app: AppRow, deployment: DeploymentRow): Promise<void> {
+import { note } from './note.ts';
   const row = await control.store.db
     .selectFrom('rollouts')
     .selectAll()
@@ -38,44 +40,13 @@ export async function advanceRollout(control: Control, app: AppRow, deployment: 
   }
   const waitsFor = (await moveCanary(control, app, deployment, row, decision)) ?? decision.waitsFor;
   if (waitsFor !== row.waits_for) {
+  const worse = decision.state === 'running' || decision.state === 'paused' ? judgeCanary(control, app, row) : null;
+  if (worse) return turnBack(control, app, deployment, row, worse);
     await control.store.db.updateTable('rollouts').set({ waits_for: waitsFor }).where('id', '=', row.id).execute();
   }
   if (decision.state === 'succeeded') await succeed(control, app, deployment, row);
   else if (decision.state === 'failed' || decision.state === 'cancelled')
     await wentBack(control, app, deployment, row, decision.state);
-}
-
-/**
- * A canary's step goes on when its time has come. Answers what it waits for, where that is not the machine's business.
- * Requests follow: the route table is made anew from the share that was reached.
- */
-async function moveCanary(
-  control: Control,
-  app: AppRow,
-  deployment: DeploymentRow,
-  row: RolloutRow,
-  { state, stepReached = false }: RolloutDecision,
-): Promise<string | null> {
-  const canary = canaryOf(row);
-  if (!canary || state !== 'running') return null;
-  const next = advanceCanary(canary, stepReached, Date.now());
-  if (next) {
-    const changed = await control.store.db
-      .updateTable('rollouts')
-      .set({ canary: JSON.stringify(next) })
-      .where('id', '=', row.id)
-      .where('canary', '=', row.canary)
-      .where('state', '=', 'running')
-      .executeTakeFirst();
-    if (changed.numUpdatedRows > 0n && next.reachedAt !== null) {
-      const text = `${servedPercent(next)} % of the requests go to v${row.to_release}`;
-      await note(control, app, deployment, 'rollout.step', text);
-    }
-    control.wake.routes();
-    control.wake.app(app.id);
-  }
-  const now = next ?? canary;
-  return now.reachedAt === null ? null : waitText(now);
 }
 
 /** The machine's input, and how a decision's counts become workloads. */
@@ -171,6 +142,7 @@ async function turnBack(
   await note(control, app, deployment, 'rollout.failing', `v${row.to_release}: ${error.message} ${back}`);
   control.wake.app(app.id);
 }
+  control.canaries.forget(row.id);
 
 async function wentBack(
   control: Control,
@@ -217,12 +189,7 @@ async function wentBack(
 }
 
 function revive(json: string): PaasError {
-  const body = JSON.parse(json) as {
-    code: 'unhealthy';
-    message: string;
-    hint: string;
-    details: Record<string, unknown>;
-  };
+  const body = JSON.parse(json) as ErrorBody;
   return new PaasError(body.code, body.message, body);
 }
 
@@ -243,21 +210,4 @@ async function unhealthy(
     hint: `${serves}. ${todo}`,
     details: { instance: name, release: row.to_release, reason, lastLines: lines },
   });
-}
-
-async function note(
-  control: Control,
-  app: AppRow,
-  deployment: DeploymentRow,
-  kind: string,
-  message: string,
-): Promise<void> {
-  await control.events.record({
-    kind,
-    actor: 'platform',
-    app: { id: app.id, name: app.name },
-    deployment: deployment.id,
-    message,
-  });
-  control.say(app.id, 'platform', message);
 }

@@ -5,6 +5,8 @@
  *   step 0: instances start ─► serve (reached) ─► waited, or told to go on ─► step 1 … ─► last step reached: succeeded
  */
 
+import { defaultLimits, type AnalysisLimits } from './analysis.ts';
+
 export interface Canary {
   /** Percent, growing; the last is 100. */
   steps: number[];
@@ -13,6 +15,8 @@ export interface Canary {
   step: number;
   /** When the instances of this step served (ms since 1970); null: not yet. */
   reachedAt: number | null;
+  /** How much worse than the old release the new one may answer (analysis.ts); null: nobody compares. */
+  analysis?: AnalysisLimits | null;
 }
 
 /** Out of a rollout's row; null for other strategies. */
@@ -26,11 +30,22 @@ export function newCanary(wish: {
   steps?: number[] | undefined;
   waitMs?: number | undefined;
   manual?: boolean | undefined;
+  analysis?: 'off' | { [K in keyof AnalysisLimits]?: AnalysisLimits[K] | undefined } | undefined;
 }): Canary {
   const steps = [...(wish.steps ?? defaultSteps)];
   if (steps.at(-1) !== 100) steps.push(100);
   const waitMs = wish.manual === true ? null : (wish.waitMs ?? defaultWaitMs);
-  return { steps, waitMs, step: 0, reachedAt: null };
+  return { steps, waitMs, step: 0, reachedAt: null, analysis: limitsOf(wish.analysis) };
+}
+
+function limitsOf(wish: Parameters<typeof newCanary>[0]['analysis']): AnalysisLimits | null {
+  if (wish === 'off') return null;
+  const { maxErrors, maxLatency, minRequests } = { ...wish };
+  return {
+    maxErrors: maxErrors ?? defaultLimits.maxErrors,
+    maxLatency: maxLatency ?? defaultLimits.maxLatency,
+    minRequests: minRequests ?? defaultLimits.minRequests,
+  };
 }
 
 /** The share of the instances that the step under way asks for, in percent. */

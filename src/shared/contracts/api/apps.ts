@@ -48,6 +48,27 @@ export type Formation = z.infer<typeof formation>;
 /** GET A */
 export const appDetail = z.extend(appSummary, {
   id: z.string(),
+/** What an app's routers answered lately: since `since`, some minutes ago or when the control plane began. */
+export const appTraffic = z.object({
+  since: iso,
+  /** Releases that had requests, or have some under way; the newest first. */
+  releases: z.array(
+    z.object({
+      release: z.int(),
+      requests: z.int(),
+      /** By the class of their status, 1xx to 5xx. */
+      classes: z.array(z.int()),
+      /** ms; null without requests. */
+      p50: z.nullable(z.number()),
+      p95: z.nullable(z.number()),
+      p99: z.nullable(z.number()),
+      /** Requests and connections under way. */
+      open: z.int(),
+    }),
+  ),
+});
+export type AppTraffic = z.infer<typeof appTraffic>;
+
   createdAt: iso,
   stack: z.nullable(z.string()),
   base: z.nullable(z.string()),
@@ -59,6 +80,12 @@ export const appDetail = z.extend(appSummary, {
 });
 export type AppDetail = z.infer<typeof appDetail>;
 
+  traffic: appTraffic,
+  /** In force at the routers; {}: their defaults. */
+  router: routerSettings,
+  maintenanceBy: z.nullable(z.object({ by: z.string(), since: iso, page: z.boolean() })),
+  /** Has nginx configuration of its own (`paas routes nginx`). */
+  nginx: z.boolean(),
 /** POST A/pushes */
 export const pushRequest = z.object({
   source: z.object({
@@ -244,6 +271,30 @@ export const rolloutView = z.object({
       step: z.int(),
       /** The share of the requests that the new release gets now. */
       percent: z.int(),
+const canaryFigures = {
+  release: z.int(),
+  requests: z.int(),
+  /** Of a hundred, answered with 5xx. */
+  errorPercent: z.number(),
+  /** ms; null without requests. */
+  p95: z.nullable(z.number()),
+};
+
+/** How a canary's releases answered at the step that was reached last. */
+export const canaryAnalysisView = z.object({
+  /** Index of that step, and the share of the requests that the new release gets in it. */
+  step: z.int(),
+  percent: z.int(),
+  since: iso,
+  /** off: nobody compares. undecided: the new release has had too few requests. errors, latency: why it goes back. */
+  verdict: z.enum(['off', 'undecided', 'fine', 'errors', 'latency']),
+  limits: z.nullable(z.object({ maxErrors: z.number(), maxLatency: z.number(), minRequests: z.int() })),
+  new: z.object(canaryFigures),
+  /** `sinceBegin`: since the rollout began, as the old release had too few requests in the step. */
+  old: z.object({ ...canaryFigures, sinceBegin: z.boolean() }),
+});
+export type CanaryAnalysisView = z.infer<typeof canaryAnalysisView>;
+
       /** Since when the step's instances serve; null while they start. */
       reachedAt: z.nullable(iso),
       /** null: a person decides (`paas rollout continue`). */
@@ -261,3 +312,7 @@ export const rolloutView = z.object({
 });
 export type RolloutView = z.infer<typeof rolloutView>;
 export const rolloutResponse = z.object({ rollout: z.nullable(rolloutView) });
+      /** null before the first step is reached, and when the rollout is over. */
+      analysis: z.nullable(canaryAnalysisView),
+  /** Why it went back, or goes. */
+  error: z.nullable(z.string()),
