@@ -7,13 +7,13 @@ import { chmodSync, mkdirSync, statSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { RouterStatus, RouterTraffic, RouteTable } from '../../shared/contracts/routes.ts';
 import { fromErrorBody, PaasError } from '../../shared/errors.ts';
-import { readJsonFile } from '../../shared/files.ts';
+import { readJsonFile, writeDurably } from '../../shared/files.ts';
 import { lockHolder } from '../../shared/lock-file.ts';
 import { isAlive, processIdentity, sendSignal, type ProcessIdentity } from '../../shared/processes.ts';
 import { version } from '../../shared/version.ts';
 import type { Router, RouterConfig } from '../port.ts';
 import { callRouter, readTraffic } from './admin-client.ts';
-import { failure, maxSocketPath, routerFiles, running, type RouterFiles } from './layout.ts';
+import { failure, heirFails, maxSocketPath, placeOf, routerFiles, running, type RouterFiles } from './layout.ts';
 import { writeOptions } from './options.ts';
 
 const startTimeoutMs = 20_000;
@@ -96,18 +96,39 @@ class EmbeddedRouter implements Router {
     const holder = lockHolder(this.#files.lock);
     if (holder) {
       const status = await this.#whenReady(holder, Date.now() + startTimeoutMs);
-      if (status && readJsonFile(this.#files.running, running)?.settings === settings) return status;
-      await this.#end(holder);
+      const record = status && readJsonFile(this.#files.running, running);
+      if (status && record?.settings === settings) return status;
+      const replaced = record?.place === placeOf(this.#config) && (await this.#replace(holder, settings));
+      if (replaced) return replaced;
+      await this.#end(lockHolder(this.#files.lock) ?? holder);
     }
     return this.#spawn(settings);
   }
 
+  #argv(settings: string): string[] {
+    const { directory, address, port, tlsPort, program, responseTimeoutMs, trustedProxies = [] } = this.#config;
+    const options = { directory, address, port, settings, trustedProxies, ...(tlsPort === undefined ? {} : { tlsPort }) };
+    return [...program, ...writeOptions(responseTimeoutMs === undefined ? options : { ...options, responseTimeoutMs })];
+  }
+
+  /** Has a router that listens at the right place exchanged, without a gap. Null where the new one does not serve. */
+  async #replace(router: ProcessIdentity, settings: string): Promise<RouterStatus | null> {
+    writeDurably(this.#files.next, JSON.stringify({ argv: this.#argv(settings) }));
+    sendSignal(router.pid, 'SIGHUP');
+    const deadline = Date.now() + startTimeoutMs;
+    while (Date.now() < deadline && isAlive(router)) {
+      const holder = lockHolder(this.#files.lock) ?? router;
+      const status = await this.#whenReady(holder, deadline);
+      if (readJsonFile(this.#files.running, running)?.settings === settings) return status;
+      if (status?.problems.some((problem) => problem.startsWith(heirFails))) return null;
+      await sleep(pollMs);
+    }
+    return null;
+  }
+
   async #spawn(settings: string): Promise<RouterStatus> {
-    const { directory, address, port, program, responseTimeoutMs, trustedProxies = [] } = this.#config;
-    prepareDirectory(directory, this.#files.socket);
-    const options = { directory, address, port, settings, trustedProxies };
-    const flags = writeOptions(responseTimeoutMs === undefined ? options : { ...options, responseTimeoutMs });
-    const pid = await this.#config.spawnDetached([...program, ...flags], { logFile: this.#files.output, env: {} });
+    prepareDirectory(this.#config.directory, this.#files.socket);
+    const pid = await this.#config.spawnDetached(this.#argv(settings), { logFile: this.#files.output, env: {} });
     const child = processIdentity(pid);
     const status = child && (await this.#whenReady(child, Date.now() + startTimeoutMs));
     if (status) return status;
@@ -128,7 +149,8 @@ class EmbeddedRouter implements Router {
       const alive = isAlive(router);
       try {
         const status = await this.observe();
-        if (lockHolder(this.#files.lock)?.pid === router.pid && this.#isRunning(router.pid)) return status;
+        const holder = lockHolder(this.#files.lock);
+        if (holder && this.#isRunning(holder.pid)) return status;
       } catch (error) {
         if (!(error instanceof PaasError) || (error.code !== 'unavailable' && error.code !== 'timeout')) throw error;
       }
@@ -154,8 +176,8 @@ class EmbeddedRouter implements Router {
 
   /** Changes with everything that a running process cannot take up. */
   #settings(): string {
-    const { address, port, program, responseTimeoutMs, trustedProxies } = this.#config;
-    const parts = { version, address, port, program, responseTimeoutMs, trustedProxies };
+    const { address, port, tlsPort, program, responseTimeoutMs, trustedProxies } = this.#config;
+    const parts = { version, address, port, tlsPort, program, responseTimeoutMs, trustedProxies };
     return createHash('sha256').update(JSON.stringify(parts)).digest('hex').slice(0, 16);
   }
 }

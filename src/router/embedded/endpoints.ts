@@ -2,8 +2,18 @@
  * The live side of a route table: one record per endpoint with its open requests and its idle connections, kept across
  * tables, so that counts stay true while an endpoint drains.
  */
-import type { Backend, Endpoint, RouterTraffic, RouteTable } from '../../shared/contracts/routes.ts';
+import {
+  defaultOutlier,
+  type Backend,
+  type Endpoint,
+  type Outlier,
+  type RouterTraffic,
+  type RouteTable,
+} from '../../shared/contracts/routes.ts';
 import { GrayRelease } from './http/selection.ts';
+import { LimitsOfApps, type AppLimits } from './limits/app-limits.ts';
+import { keepHalf, type Ejectable } from './limits/outlier.ts';
+import type { WaitingLine } from './limits/waiting-line.ts';
 import { Traffic, type ReleaseCounter } from './traffic.ts';
 
 /** What an endpoint keeps for later requests; a connection of the HTTP side. */
@@ -11,7 +21,13 @@ export interface Idle {
   destroy(): void;
 }
 
-export class LiveEndpoint {
+/** A connection that requests share. */
+export interface Link {
+  /** Takes no more of them, and ends with those it has. */
+  close(): void;
+}
+
+export class LiveEndpoint implements Ejectable {
   readonly instance: string;
   readonly name: string;
   readonly release: number;
@@ -22,10 +38,16 @@ export class LiveEndpoint {
   open = 0;
   /** No longer in the table: gets no new request. */
   retired = false;
+  /** Where requests wait for it; null where there is always room. */
+  line: WaitingLine | null = null;
+  failures = 0;
+  ejectedUntil = 0;
   /** After a failed connect it is passed over until then (ms since the epoch), while others are left. */
   avoidUntil = 0;
   /** Connections at rest, the most recently used last. */
   readonly idle: Idle[] = [];
+  /** Connections that many requests share (HTTP/2), and that take more. */
+  readonly links: Link[] = [];
 
   constructor(endpoint: Endpoint, traffic: ReleaseCounter) {
     this.instance = endpoint.instance;
@@ -36,9 +58,16 @@ export class LiveEndpoint {
     this.traffic = traffic;
   }
 
+  /** A request or connection is over: another one may come. */
+  release(): void {
+    this.open--;
+    this.line?.serve(1);
+  }
+
   retire(): void {
     this.retired = true;
     for (const connection of this.idle.splice(0)) connection.destroy();
+    for (const link of [...this.links]) link.close();
   }
 }
 
@@ -46,9 +75,13 @@ export interface LiveBackend {
   app: string;
   appId: string;
   state: Backend['state'];
+  protocol: 'http' | 'h2c';
   endpoints: LiveEndpoint[];
   /** null: every endpoint may get every request. */
   gray: GrayRelease | null;
+  /** null: none, and no maintenance either. */
+  limits: AppLimits | null;
+  outlier: Outlier;
 }
 
 export class Endpoints {
@@ -56,26 +89,35 @@ export class Endpoints {
   #current = new Map<string, LiveEndpoint>();
   readonly #draining = new Set<LiveEndpoint>();
   readonly #traffic = new Traffic();
+  readonly #limits = new LimitsOfApps();
 
-  /** Takes up a table: known endpoints keep their record, those that are gone are retired. */
-  update({ backends, stickyKey = '' }: Pick<RouteTable, 'backends' | 'stickyKey'>): void {
+  /**
+   * Takes up a table: known endpoints keep their record, those that are gone are retired.
+   * @returns to be called when routes are in force too: who waits tries again
+   */
+  update({ backends, stickyKey = '' }: Pick<RouteTable, 'backends' | 'stickyKey'>): () => void {
     const key = Buffer.from(stickyKey, 'base64url');
     const current = new Map<string, LiveEndpoint>();
     const live = new Map<string, LiveBackend>();
     const counters = new Set<ReleaseCounter>();
+    const now = Date.now();
     for (const [name, backend] of Object.entries(backends)) {
+      const limits = this.#limits.take(backend);
       const endpoints = new Map<string, LiveEndpoint>();
       for (const endpoint of backend.endpoints) {
         const id = `${backend.appId} ${endpoint.instance} ${endpoint.name} ${endpoint.release} ${endpoint.address} ${endpoint.port}`;
         const counter = this.#traffic.of(backend.appId, endpoint.release);
         const record = current.get(id) ?? this.#current.get(id) ?? new LiveEndpoint(endpoint, counter);
+        record.line = limits?.line ?? null;
         counters.add(counter);
         current.set(id, record);
         endpoints.set(id, record);
       }
       const own = [...endpoints.values()];
       const gray = backend.gray ? new GrayRelease(backend.appId, backend.gray, own, key) : null;
-      live.set(name, { ...backend, endpoints: own, gray });
+      if (own.some(({ ejectedUntil }) => ejectedUntil > now)) keepHalf(own, now);
+      const { app, appId, state, protocol = 'http', outlier = defaultOutlier } = backend;
+      live.set(name, { app, appId, state, protocol, endpoints: own, gray, limits, outlier });
     }
     for (const [id, record] of this.#current) {
       if (current.has(id)) continue;
@@ -86,6 +128,7 @@ export class Endpoints {
     this.#backends = live;
     for (const { traffic } of this.#draining) counters.add(traffic);
     this.#traffic.prune(counters);
+    return this.#limits.taken();
   }
 
   backend(key: string): LiveBackend | undefined {
@@ -104,6 +147,17 @@ export class Endpoints {
     }
     for (const record of this.#current.values()) add(record);
     return open;
+  }
+
+  /** Instances in force that get no requests for a while. */
+  ejected(): string[] {
+    const now = Date.now();
+    return [...this.#current.values()].filter((record) => record.ejectedUntil > now).map(({ instance }) => instance);
+  }
+
+  /** Frees memory of clients that have not asked for a while. */
+  sweep(): void {
+    this.#limits.sweep(performance.now());
   }
 
   /** What each release has answered, and what it has under way. */
@@ -133,38 +187,48 @@ const large = 16;
 
 /**
  * The endpoint with the fewest open requests among those not tried yet, ties broken at random; null when none is left.
- * Endpoints that refused connections a moment ago come last.
+ * Endpoints that refused connections a moment ago come last, and those that are out only when all others were tried.
+ * @param most requests that one may have open; those with as many are as if they were not there
  * @param random a number in [0, 1)
  */
 export function choose(
   endpoints: readonly LiveEndpoint[],
   tried: readonly LiveEndpoint[],
   now: number,
+  most = Infinity,
   random: () => number = Math.random,
 ): LiveEndpoint | null {
   if (endpoints.length >= large) {
     const one = endpoints[Math.floor(random() * endpoints.length)]!;
     const other = endpoints[Math.floor(random() * endpoints.length)]!;
     const better = one.open <= other.open ? one : other;
-    if (better.avoidUntil <= now && !tried.includes(better)) return better;
+    if (better.avoidUntil <= now && better.open < most && !tried.includes(better)) return better;
   }
-  return fewestOpen(endpoints, tried, now, random) ?? fewestOpen(endpoints, tried, Infinity, random);
+  const best = fewestOpen(endpoints, tried, now, now, most, random);
+  if (best) return best;
+  const preferred = fewestOpen(endpoints, tried, Infinity, now, most, random);
+  if (preferred || endpoints.some((other) => other.ejectedUntil <= now && !tried.includes(other))) return preferred;
+  return fewestOpen(endpoints, tried, Infinity, Infinity, most, random);
 }
 
+/** @param avoidable, back passed over is what is to be avoided, or out, beyond these moments */
 function fewestOpen(
   endpoints: readonly LiveEndpoint[],
   tried: readonly LiveEndpoint[],
-  now: number,
+  avoidable: number,
+  back: number,
+  most: number,
   random: () => number,
 ): LiveEndpoint | null {
   let best: LiveEndpoint | null = null;
   let ties = 0;
   for (const endpoint of endpoints) {
-    if (endpoint.avoidUntil > now || tried.includes(endpoint)) continue;
-    if (!best || endpoint.open < best.open) {
+    const { avoidUntil, ejectedUntil, open } = endpoint;
+    if (avoidUntil > avoidable || ejectedUntil > back || open >= most || tried.includes(endpoint)) continue;
+    if (!best || open < best.open) {
       best = endpoint;
       ties = 1;
-    } else if (endpoint.open === best.open && random() * ++ties < 1) best = endpoint;
+    } else if (open === best.open && random() * ++ties < 1) best = endpoint;
   }
   return best;
 }

@@ -9,10 +9,13 @@ import { startAdmin } from './admin.ts';
 import { Endpoints } from './endpoints.ts';
 import { defaultLimits, type HttpContext } from './http/context.ts';
 import { HttpFront } from './http/front.ts';
+import { Http2Connections } from './http2/connections.ts';
 import { routerFiles } from './layout.ts';
 import type { RouterOptions } from './options.ts';
 import { loadTable, parseTable, saveTable, type Loaded } from './table-file.ts';
 import { TcpRoutes } from './tcp.ts';
+import type { CertificateSet } from './tls/certificates.ts';
+import { TlsFront } from './tls/front.ts';
 
 export class RouterServer {
   readonly #options: RouterOptions;
@@ -20,15 +23,19 @@ export class RouterServer {
   readonly #context: HttpContext;
   readonly #front: HttpFront;
   readonly #tcp: TcpRoutes;
+  readonly #tls: TlsFront;
   readonly #accessLogs: AccessLogs;
   readonly #tablePath: string;
   readonly #socketPath: string;
   #index: RouteIndex = { exact: new Map(), wildcard: new Map() };
   #version = 0;
-  #problem: string | null = null;
+  /** What the status says beside the ports that are taken; the next table that is taken up and saved ends it. */
+  problem: string | null = null;
   #admin: Server | null = null;
   #applying: Promise<unknown> = Promise.resolve();
   port = 0;
+  /** Requests that are open at the process before this one (handover.ts). */
+  openBefore: () => Record<string, number> = () => ({});
 
   constructor(options: RouterOptions) {
     const files = routerFiles(options.directory);
@@ -44,14 +51,17 @@ export class RouterServer {
       tunnels: new Set(),
       stopping: false,
       version: () => this.#version,
-      route: (host, path) => {
-        const key = match(this.#index, host, path);
-        return key === null ? null : (this.#endpoints.backend(key) ?? null);
-      },
+      route: (host, path) => match(this.#index, host, path),
+      backend: (key) => this.#endpoints.backend(key) ?? null,
+      challenges: null,
       isTrusted: (address) => isIP(address) !== 0 && trusted.check(address, isIPv6(address) ? 'ipv6' : 'ipv4'),
+      tlsPort: () => this.#tls.port,
+      acceptHttp2: (socket) => http2.accept(socket),
       log: (appId, entry) => this.#accessLogs.write(appId, entry),
     };
-    this.#front = new HttpFront(this.#context);
+    const http2 = new Http2Connections(this.#context);
+    this.#tls = new TlsFront(this.#context, options, files.tlsPort);
+    this.#front = new HttpFront(this.#context, this.#tls);
     this.#tcp = new TcpRoutes(options.address, this.#endpoints);
   }
 
@@ -62,10 +72,14 @@ export class RouterServer {
    */
   async start(preferredPort: number): Promise<void> {
     const loaded = await loadTable(this.#tablePath);
-    if (loaded && 'problem' in loaded) this.#problem = loaded.problem;
+    if (loaded && 'problem' in loaded) this.problem = loaded.problem;
     else if (loaded) this.#swap(loaded);
     this.port = await this.#listen(preferredPort);
-    if (loaded && 'table' in loaded) await this.#tcp.update(loaded.table.tcp);
+    if (loaded && 'table' in loaded) await this.#openPorts(loaded, this.#tls.prepareSaved(loaded.table.certificates));
+  }
+
+  /** Takes orders from now on. */
+  async openAdmin(): Promise<void> {
     this.#admin = await startAdmin(this.#socketPath, {
       status: () => this.status(),
       traffic: () => this.#endpoints.traffic(),
@@ -95,9 +109,10 @@ export class RouterServer {
     return {
       version: this.#version,
       url: `http://${host}:${this.port}`,
+      ...(this.#tls.port === null ? {} : { tlsUrl: `https://${host}:${this.#tls.port}` }),
       driver: 'embedded',
-      open: this.#endpoints.open(),
-      problems: [...(this.#problem === null ? [] : [this.#problem]), ...this.#tcp.problems()],
+      open: sum(this.#endpoints.open(), this.openBefore()),
+      problems: [...(this.problem === null ? [] : [this.problem]), ...this.#tcp.problems(), ...this.#tls.problems()],
     };
   }
 
@@ -107,14 +122,15 @@ export class RouterServer {
    */
   apply(text: string): Promise<RouterStatus> {
     const loaded = parseTable(text);
+    const certificates = this.#tls.prepare(loaded.table.certificates);
     const turn = this.#applying.then(async () => {
       this.#swap(loaded);
-      await this.#tcp.update(loaded.table.tcp);
+      await this.#openPorts(loaded, certificates);
       try {
         await saveTable(this.#tablePath, text);
-        this.#problem = null;
+        this.problem = null;
       } catch (error) {
-        this.#problem = `the route table could not be saved: ${errnoOf(error) ?? String(error)}`;
+        this.problem = `the route table could not be saved: ${errnoOf(error) ?? String(error)}`;
       }
       return this.status();
     });
@@ -122,10 +138,56 @@ export class RouterServer {
     return turn;
   }
 
+  /** Takes up the table on disk once more: it may have changed while another process had it. */
+  async reload(): Promise<void> {
+    const loaded = await loadTable(this.#tablePath);
+    if (!loaded || 'problem' in loaded) return;
+    this.#swap(loaded);
+    await this.#openPorts(loaded, this.#tls.prepareSaved(loaded.table.certificates));
+  }
+
+  /** Waits until no change is under way, and lets none begin until `resume` is called. */
+  async holdChanges(): Promise<{ resume: () => void }> {
+    let resume = (): void => undefined;
+    const before = this.#applying;
+    this.#applying = new Promise((resolve) => (resume = () => resolve(undefined)));
+    await before;
+    return { resume };
+  }
+
+  /** Takes no orders any more. Whoever is in the middle of one finds out, and gives it to the next process. */
+  async closeAdmin(): Promise<void> {
+    const admin = this.#admin;
+    this.#admin = null;
+    if (!admin) return;
+    const closed = new Promise((resolve) => admin.close(resolve));
+    admin.closeAllConnections();
+    await closed;
+  }
+
+  /** Requests and connections under way in this process, by instance. */
+  open(): Record<string, number> {
+    return this.#endpoints.open();
+  }
+
+  /** Ends a graceful stop: what is open is broken off. */
+  breakOff(): void {
+    this.#front.breakOff();
+    this.#tcp.breakOff();
+  }
+
+  async #openPorts({ table }: Loaded, certificates: CertificateSet): Promise<void> {
+    await Promise.all([this.#tcp.update(table.tcp), this.#tls.use(certificates)]);
+  }
+
   #swap(loaded: Loaded): void {
-    this.#endpoints.update(loaded.table);
+    const { challenges = {} } = loaded.table;
+    const tryAgain = this.#endpoints.update(loaded.table);
     this.#index = loaded.index;
     this.#version = loaded.table.version;
+    const tokens = Object.entries(challenges);
+    this.#context.challenges = tokens.length > 0 ? new Map(tokens) : null;
+    tryAgain();
   }
 
   /** Graceful: requests under way have `graceMs`. The control socket answers until the end, so that drains can be seen. */
@@ -136,6 +198,12 @@ export class RouterServer {
     await this.#applying;
     await this.#accessLogs.close();
   }
+}
+
+function sum(one: Record<string, number>, other: Record<string, number>): Record<string, number> {
+  const total = { ...one };
+  for (const [instance, count] of Object.entries(other)) total[instance] = (total[instance] ?? 0) + count;
+  return total;
 }
 
 function listenError(error: unknown, address: string, port: number): PaasError {

@@ -6,9 +6,11 @@
  *        └─ refused ────┴──► lingering ──► closed
  */
 import type { Socket } from 'node:net';
+import { TLSSocket } from 'node:tls';
 import { problemResponse, problems, type Problem } from '../pages.ts';
 import { BodyDecoder, type Framing } from './body.ts';
 import type { HttpContext } from './context.ts';
+import type { Client, HeldClient } from './ends.ts';
 import { Exchange } from './exchange.ts';
 import { HeadReader, HttpError, parseRequestHead } from './grammar.ts';
 import { Output } from './output.ts';
@@ -17,7 +19,10 @@ import type { Hop } from './request-fields.ts';
 /** Bytes of later requests that are held while one is under way. */
 const maxPending = 64 * 1024;
 
-export class ClientConnection {
+/** RFC 9113, 3.4: begins a connection of HTTP/2; without TLS the client just knows that it may (3.3). */
+const http2Preface = 'PRI * HTTP/2.0\r\n';
+
+export class ClientConnection implements Client, HeldClient {
   readonly socket: Socket;
   readonly output: Output;
   readonly hop: Hop;
@@ -45,7 +50,8 @@ export class ClientConnection {
     this.output = new Output(socket);
     this.#context = context;
     const address = (socket.remoteAddress ?? '').replace(/^::ffff:/, '');
-    this.hop = { address, port: socket.localPort ?? 0, trusted: context.isTrusted(address) };
+    const secure = socket instanceof TLSSocket;
+    this.hop = { address, port: socket.localPort ?? 0, secure, trusted: context.isTrusted(address) };
     this.deadline = Date.now() + context.limits.headMs;
     context.clients.add(this);
     for (const [event, listener] of Object.entries(this.#listeners)) socket.on(event, listener);
@@ -92,16 +98,22 @@ export class ClientConnection {
   /** For the exchange: the response broke off in the middle; a reset tells the client that it is not whole. */
   reset(): void {
     this.#exchange = null;
-    this.socket.resetAndDestroy();
+    // With TLS the missing close_notify says the same.
+    if (this.hop.secure) this.socket.destroy();
+    else this.socket.resetAndDestroy();
   }
 
-  /** For the exchange: the socket leaves HTTP. Gives the bytes that the client sent behind its request. */
-  detach(): Buffer | null {
+  destroy(): void {
+    this.socket.destroy();
+  }
+
+  /** For the exchange: the socket leaves HTTP. Gives the bytes that the client sent behind its request, too. */
+  detach(): { socket: Socket; early: Buffer | null } {
     this.#exchange = null;
     this.deadline = 0;
     this.#context.clients.delete(this);
     for (const [event, listener] of Object.entries(this.#listeners)) this.socket.off(event, listener);
-    return this.#takePending();
+    return { socket: this.socket, early: this.#takePending() };
   }
 
   /** The router stops: ends the connection now, or with the response under way. */
@@ -156,6 +168,10 @@ export class ClientConnection {
       if (!taken) return;
       this.deadline = 0;
       this.#pending = taken.rest;
+      if (taken.text === http2Preface) {
+        this.#toHttp2();
+        return;
+      }
       const head = parseRequestHead(taken.text);
       this.#exchange = new Exchange(this, this.#context, head);
     } catch (error) {
@@ -164,6 +180,14 @@ export class ClientConnection {
       return;
     }
     this.#exchange.start();
+  }
+
+  /** HTTP/2 by prior knowledge: the socket, with all that was read of it, belongs to who speaks that. */
+  #toHttp2(): void {
+    const { socket, early } = this.detach();
+    socket.pause();
+    socket.unshift(Buffer.concat([Buffer.from(`${http2Preface}\r\n`), early ?? Buffer.alloc(0)]));
+    this.#context.acceptHttp2(socket);
   }
 
   #readBody(body: BodyDecoder, bytes: Buffer): void {

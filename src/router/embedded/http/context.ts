@@ -1,9 +1,9 @@
 /** What connections and exchanges need of the router process; one object for all of them. */
 import type { Socket } from 'node:net';
 import type { AccessEntry } from '../../../shared/access-line.ts';
+import type { RouteTarget } from '../../table.ts';
 import type { LiveBackend } from '../endpoints.ts';
-import type { ClientConnection } from './client.ts';
-import type { UpstreamConnection } from './upstream.ts';
+import type { HeldClient, HeldUpstream } from './ends.ts';
 
 export interface Limits {
   /** From the first byte of a head to its last. */
@@ -33,16 +33,23 @@ export const defaultLimits: Limits = {
 
 export interface HttpContext {
   limits: Limits;
-  clients: Set<ClientConnection>;
-  upstreams: Set<UpstreamConnection>;
+  clients: Set<HeldClient>;
+  upstreams: Set<HeldUpstream>;
   /** Clients' sockets that left HTTP (Upgrade) and end when the router stops. */
   tunnels: Set<Socket>;
   /** Set when the router stops: connections end with their response. */
   stopping: boolean;
   /** The table's version; 0 before there is one. */
   version(): number;
-  route(host: string, path: string): LiveBackend | null;
+  route(host: string, path: string): RouteTarget | null;
+  backend(key: string): LiveBackend | null;
+  /** Answers of ACME's HTTP-01 by token; null while there are none. */
+  challenges: ReadonlyMap<string, string> | null;
   isTrusted(address: string): boolean;
+  /** Where it listens for TLS; null while it does not. */
+  tlsPort(): number | null;
+  /** Takes over a socket whose client speaks HTTP/2; what was read of it is in the socket again. */
+  acceptHttp2(socket: Socket): void;
   /** @param appId '' for a request that no route matched */
   log(appId: string, entry: AccessEntry): void;
 }

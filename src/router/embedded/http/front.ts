@@ -2,6 +2,7 @@
 import { createServer, type Server } from 'node:net';
 import { listening } from '../listening.ts';
 import { ClientConnection } from './client.ts';
+import type { TlsFront } from '../tls/front.ts';
 import type { HttpContext } from './context.ts';
 
 const sweepMs = 500;
@@ -10,9 +11,12 @@ export class HttpFront {
   readonly #context: HttpContext;
   readonly #server: Server;
   readonly #sweep: NodeJS.Timeout;
+  readonly #tls: TlsFront;
 
-  constructor(context: HttpContext) {
+  /** @param tls closed with it, since connections of both are the context's */
+  constructor(context: HttpContext, tls: TlsFront) {
     this.#context = context;
+    this.#tls = tls;
     this.#server = createServer(
       { allowHalfOpen: true, noDelay: true, keepAlive: true, keepAliveInitialDelay: 30_000 },
       (socket) => new ClientConnection(socket, context),
@@ -32,17 +36,22 @@ export class HttpFront {
   async close(graceMs: number): Promise<void> {
     const context = this.#context;
     context.stopping = true;
-    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
+    const closed = Promise.all([new Promise((resolve) => this.#server.close(resolve)), this.#tls.close()]);
     for (const client of context.clients) client.stop();
-    const end = setTimeout(() => {
-      for (const client of context.clients) client.socket.destroy();
-      for (const upstream of context.upstreams) upstream.destroy();
-      for (const socket of context.tunnels) socket.destroy();
-    }, graceMs);
+    const end = setTimeout(() => this.breakOff(), graceMs);
     await closed;
     clearTimeout(end);
     clearInterval(this.#sweep);
     for (const upstream of context.upstreams) upstream.destroy();
+  }
+
+  /** Ends everything that is under way. */
+  breakOff(): void {
+    const { clients, upstreams, tunnels } = this.#context;
+    this.#tls.breakOff();
+    for (const client of clients) client.destroy();
+    for (const upstream of upstreams) upstream.destroy();
+    for (const socket of tunnels) socket.destroy();
   }
 
   #expire(): void {
@@ -50,7 +59,7 @@ export class HttpFront {
     const { clients, upstreams, limits } = this.#context;
     for (const client of clients) {
       if (client.deadline !== 0 && client.deadline < now) client.expire();
-      else if (client.stalledSince !== 0 && client.stalledSince + limits.stallMs < now) client.socket.destroy();
+      else if (client.stalledSince !== 0 && client.stalledSince + limits.stallMs < now) client.destroy();
     }
     for (const upstream of upstreams) if (upstream.deadline !== 0 && upstream.deadline < now) upstream.expire();
   }

@@ -10,6 +10,7 @@ import { connect, type Socket } from 'node:net';
 import { errnoOf } from '../../../shared/errors.ts';
 import type { LiveEndpoint } from '../endpoints.ts';
 import { BodyDecoder, untilClose } from './body.ts';
+import type { HeldUpstream, Upstream } from './ends.ts';
 import { HeadReader, parseResponseHead, type ResponseHead } from './grammar.ts';
 import { Output } from './output.ts';
 import { responseFacts, type ResponseFacts } from './response-fields.ts';
@@ -31,6 +32,8 @@ export interface ResponseSink {
   onFlush(): boolean;
   /** The connection takes more of the request's body. */
   onDrain(): void;
+  /** HTTP/2 only: the instance says that it did nothing with the request, so that it may be sent again. */
+  onUnprocessed(detail: string): void;
   /** `timeout`: no sign of an answer in time. `invalid`: not HTTP. `closed`: broke off; `cause` where there is one. */
   onBroken(why: 'timeout' | 'invalid' | 'closed', detail: string): void;
 }
@@ -48,13 +51,13 @@ const maxIdlePerEndpoint = 256;
  */
 const readBuffer = Buffer.allocUnsafeSlow(64 * 1024);
 
-export class UpstreamConnection {
+export class UpstreamConnection implements Upstream, HeldUpstream {
   readonly socket: Socket;
   readonly output: Output;
   readonly endpoint: LiveEndpoint;
   /** When it is too late for what it waits for (ms since the epoch); 0: it waits for nothing. Held by a sweep. */
   deadline = 0;
-  readonly #all: Set<UpstreamConnection>;
+  readonly #all: Set<HeldUpstream>;
   /** It is somebody else's now, who reads it as a stream. */
   #left = false;
   #reader = new HeadReader();
@@ -76,7 +79,7 @@ export class UpstreamConnection {
    */
   constructor(
     endpoint: LiveEndpoint,
-    all: Set<UpstreamConnection>,
+    all: Set<HeldUpstream>,
     deadline: number,
     ready: (failure: ConnectFailure | null, detail: string) => void,
   ) {

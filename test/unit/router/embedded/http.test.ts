@@ -133,7 +133,7 @@ describe('heads', () => {
       'Host: a\r\nX-Forwarded-For: 6.6.6.6\r\nX-Forwarded-Proto: https\r\nForwarded: for=6.6.6.6\r\n',
     );
     const head = (trusted: boolean) =>
-      upstreamHead('GET', '/', spoofed, { address: '1.2.3.4', port: 80, trusted }, 'id');
+      upstreamHead('GET', '/', spoofed, { address: '1.2.3.4', port: 80, secure: false, trusted }, 'id');
     expect(head(false)).toContain('X-Forwarded-For: 1.2.3.4\r\nX-Forwarded-Proto: http\r\n');
     expect(head(false)).not.toContain('6.6.6.6');
     expect(head(true)).toContain('X-Forwarded-For: 6.6.6.6, 1.2.3.4\r\nX-Forwarded-Proto: https\r\n');

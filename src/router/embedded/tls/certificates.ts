@@ -1,0 +1,72 @@
+/** Which certificate is shown to whom: by the name that the client asks for (SNI, RFC 6066, 3). */
+import { createHash } from 'node:crypto';
+import { createSecureContext, type SecureContext, type SecureContextOptions } from 'node:tls';
+import type { Certificate } from '../../../shared/contracts/routes.ts';
+import { PaasError } from '../../../shared/errors.ts';
+
+/**
+ * TLS 1.2 with forward secrecy and authenticated encryption, and TLS 1.3 (Mozilla's "intermediate"). The same for the
+ * listener and for each certificate, since a handshake begins with the one and goes on with the other.
+ */
+export const secureOptions: SecureContextOptions = {
+  minVersion: 'TLSv1.2',
+  ciphers: [
+    'TLS_AES_128_GCM_SHA256',
+    'TLS_AES_256_GCM_SHA384',
+    'TLS_CHACHA20_POLY1305_SHA256',
+    'ECDHE-ECDSA-AES128-GCM-SHA256',
+    'ECDHE-RSA-AES128-GCM-SHA256',
+    'ECDHE-ECDSA-AES256-GCM-SHA384',
+    'ECDHE-RSA-AES256-GCM-SHA384',
+    'ECDHE-ECDSA-CHACHA20-POLY1305',
+    'ECDHE-RSA-CHACHA20-POLY1305',
+  ].join(':'),
+  // Sessions are taken up again whatever certificate they began with.
+  sessionIdContext: 'paas-router',
+};
+
+/** Contexts by certificate and by name. */
+export interface CertificateSet {
+  readonly byContent: ReadonlyMap<string, SecureContext>;
+  readonly byName: ReadonlyMap<string, SecureContext>;
+}
+
+export const noCertificates: CertificateSet = { byContent: new Map(), byName: new Map() };
+
+/**
+ * Makes what handshakes need. A certificate that `before` has too keeps its context.
+ * @throws PaasError `bad_request` for a certificate or key that cannot be used
+ */
+export function certificateSet(certificates: readonly Certificate[], before: CertificateSet): CertificateSet {
+  const byContent = new Map<string, SecureContext>();
+  const byName = new Map<string, SecureContext>();
+  for (const { hosts, chain, key } of certificates) {
+    const content = createHash('sha256').update(chain).update('\0').update(key).digest('base64');
+    const context = before.byContent.get(content) ?? byContent.get(content) ?? secureContext(hosts, chain, key);
+    byContent.set(content, context);
+    for (const host of hosts) {
+      const name = host.toLowerCase();
+      if (!byName.has(name)) byName.set(name, context);
+    }
+  }
+  return { byContent, byName };
+}
+
+function secureContext(hosts: readonly string[], cert: string, key: string): SecureContext {
+  try {
+    return createSecureContext({ ...secureOptions, cert, key });
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw new PaasError('bad_request', `The certificate for ${hosts.join(', ')} cannot be used: ${why}`, {
+      hint: 'The chain and its private key are PEM, belong together, and the key has no passphrase.',
+      cause,
+    });
+  }
+}
+
+/** The exact name's, else that of `*.` and the name without its first label (RFC 6125, 6.4.3). */
+export function certificateFor({ byName }: CertificateSet, servername: string): SecureContext | undefined {
+  const name = servername.toLowerCase();
+  const dot = name.indexOf('.');
+  return byName.get(name) ?? (dot > 0 ? byName.get(`*${name.slice(dot)}`) : undefined);
+}
