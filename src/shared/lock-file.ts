@@ -15,6 +15,12 @@ import { isAlive, processIdentity, type ProcessIdentity } from './processes.ts';
 const lockContent = z.object({ nonce: z.string(), pid: z.int(), startTime: z.string(), bootId: z.string() });
 
 export interface LockFile {
+  /**
+   * Makes a living process the holder, with no moment in which nobody is; it takes the lock up with `adoptLock`. This
+   * process has it no more.
+   * @throws PaasError `not_found` when there is no such process
+   */
+  handTo(pid: number): void;
   /** Gives the lock up; harmless when done twice. */
   release(): void;
 }
@@ -46,6 +52,16 @@ export function acquireLock(path: string, what: string): LockFile {
   throw new PaasError('locked', `${what} is being taken by another process`, { details: { path } });
 }
 
+/**
+ * The lock that its holder has handed to this process.
+ * @throws PaasError `locked` when the lock names another process, or none
+ */
+export function adoptLock(path: string, what: string): LockFile {
+  const holder = readHolder(path);
+  if (holder?.process?.pid === process.pid && isAlive(holder.process)) return held(path, holder.nonce);
+  throw new PaasError('locked', `${what} was not handed to this process`, { details: { path } });
+}
+
 /** The living process that holds a lock, if any. */
 export function lockHolder(path: string): ProcessIdentity | undefined {
   const holder = readHolder(path)?.process;
@@ -72,6 +88,15 @@ function held(path: string, nonce: string): LockFile {
   return {
     release: () => {
       if (readHolder(path)?.nonce === nonce) rmSync(path, { force: true });
+    },
+    handTo: (pid) => {
+      const heir = processIdentity(pid);
+      if (!heir) throw new PaasError('not_found', `there is no process ${pid} that could take a lock over`);
+      const temporary = `${path}.${nonce}.heir`;
+      // A nonce of its own: what this process releases later is not the heir's.
+      const content = { nonce: randomBytes(12).toString('hex'), ...heir };
+      writeFileSync(temporary, JSON.stringify(content), { mode: 0o600 });
+      renameSync(temporary, path);
     },
   };
 }

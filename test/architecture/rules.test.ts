@@ -52,6 +52,7 @@ describe('processes', () => {
     const starters = /^src\/(agent\/(runtimes|steps)|localcloud)\//;
     const others = new Exceptions({
       'src/cli/platform/spawn.ts': '`paas up` starts the parts of a platform',
+      'src/router/embedded/handover.ts': 'the router process that takes over from this one',
       'src/cli/source/git.ts': 'the git source adapter',
       'src/cli/source/svn.ts': 'the svn source adapter',
     });

@@ -17,7 +17,7 @@ import type { RouterConfig, RunProgram, SpawnDetached } from '../../src/router/p
 import { createRouter } from '../../src/router/registry.ts';
 import { readAccessLine } from '../../src/shared/access-line.ts';
 import { lockHolder } from '../../src/shared/lock-file.ts';
-import { isAlive } from '../../src/shared/processes.ts';
+import { isAlive, listProcesses, sendSignal } from '../../src/shared/processes.ts';
 import { bundledProgram, removeBundles } from '../support/bundle.ts';
 import { eventually, httpServer } from '../support/wire.ts';
 import { routerConformance } from './router.suite.ts';
@@ -50,6 +50,14 @@ async function configured(options: MakeOptions, directory: string): Promise<Rout
   return { directory, address: '127.0.0.1', port, program: await program(), spawnDetached, run, ...rest };
 }
 
+function commandLine(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'latin1');
+  } catch {
+    return ''; // It ended meanwhile.
+  }
+}
+
 async function make(options: MakeOptions = {}): Promise<RouterUnderTest & { directory: string }> {
   const directory = mkdtempSync(join(tmpdir(), 'paas-router-'));
   const router = createRouter('embedded', await configured(options, directory));
@@ -61,11 +69,14 @@ async function make(options: MakeOptions = {}): Promise<RouterUnderTest & { dire
     router,
     directory,
     dispose,
+    processes: () =>
+      listProcesses()
+        .filter(({ pid, state }) => state !== 'Z' && commandLine(pid).includes(`${directory}\0`))
+        .map(({ pid }) => pid),
+    restart: () => void process.kill(lockHolder(join(directory, 'router.lock'))!.pid, 'SIGHUP'),
     kill: async () => {
-      const holder = lockHolder(join(directory, 'router.lock'));
-      if (!holder) return;
-      process.kill(holder.pid, 'SIGKILL');
-      await eventually('the router to be dead', () => !isAlive(holder));
+      for (const pid of made.processes()) sendSignal(pid, 'SIGKILL');
+      await eventually('the router to be dead', () => made.processes().length === 0);
     },
     accessLog: (file: string) => {
       const path = join(router.accessLogs, file);

@@ -9,6 +9,7 @@ import { failing } from './router/failing.ts';
 import { gray } from './router/gray.ts';
 import { lifecycle } from './router/lifecycle.ts';
 import { proxying } from './router/proxying.ts';
+import { restarting } from './router/restarting.ts';
 import { routing } from './router/routing.ts';
 import { streaming } from './router/streaming.ts';
 import { tracing } from './router/tracing.ts';
@@ -62,5 +63,6 @@ export function routerConformance(name: string, make: MakeRouter): void {
     describe('traces and access logs', () => tracing(bench));
     describe('traffic', () => traffic(bench));
     describe('lifecycle', () => lifecycle(make));
+    describe('restarting', () => restarting(make));
   });
 }

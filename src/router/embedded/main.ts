@@ -1,14 +1,18 @@
-/** The router program (bin/paas-router.js). Runs until SIGTERM or SIGINT. */
+/** The router program (bin/paas-router.js). Runs until SIGTERM or SIGINT; at SIGHUP another process takes its place. */
 import { mkdirSync, rmSync } from 'node:fs';
+import type * as z from 'zod/mini';
 import { writeDurably, readJsonFile } from '../../shared/files.ts';
 import { asPaasError, PaasError } from '../../shared/errors.ts';
-import { acquireLock } from '../../shared/lock-file.ts';
-import { failure, routerFiles, running } from './layout.ts';
+import { acquireLock, adoptLock, lockHolder, type LockFile } from '../../shared/lock-file.ts';
+import { findPredecessor, raiseHeir, type Heir } from './handover.ts';
+import { failure, next, placeOf, routerFiles, running } from './layout.ts';
 import { readOptions, type RouterOptions } from './options.ts';
 import { RouterServer } from './server.ts';
 
 /** How long open requests have after SIGTERM. */
 const graceMs = 10_000;
+/** How long they have behind another process that took over: as nginx's do, until they end by themselves. */
+const drainMs = 3600_000;
 
 /**
  * @returns the exit code
@@ -32,33 +36,106 @@ export async function main(argv: string[], _env: NodeJS.ProcessEnv): Promise<num
 
 async function run(options: RouterOptions): Promise<void> {
   const files = routerFiles(options.directory);
-  const lock = acquireLock(files.lock, `the router directory ${options.directory}`);
+  const what = `the router directory ${options.directory}`;
+  const predecessor = await findPredecessor();
+  let lock = predecessor ? null : acquireLock(files.lock, what);
   const server = new RouterServer(options);
+  const told = untilTold();
+  let graceful: Promise<void> | null = null;
   try {
-    const stopped = untilSignal();
-    await server.start(lastPort(files.running));
-    const record = { pid: process.pid, settings: options.settings, port: server.port };
+    await server.start(readRunning(files.running)?.port ?? 0);
+    if (predecessor) {
+      server.openBefore = () => predecessor.open();
+      await predecessor.succeed();
+      await server.reload();
+      lock = lockAfter(files.lock, what);
+    }
+    await server.openAdmin();
+    const record = { pid: process.pid, settings: options.settings, place: placeOf(options), port: server.port };
     writeDurably(files.running, JSON.stringify(running.parse(record)));
-    await stopped;
+    for (;;) {
+      if ((await told.next()) === 'end') break;
+      const heir = await handOver(server, lock!, files.next);
+      if (!heir) continue;
+      graceful = drain(server, heir, told);
+      break;
+    }
   } finally {
-    await server.stop(graceMs);
-    lock.release();
+    predecessor?.stop();
+    await (graceful ?? server.stop(graceMs));
+    lock?.release();
   }
 }
 
-/** The port of the last run, so that addresses stay what they were where any port will do. */
-function lastPort(path: string): number {
+/** The lock was handed over, or its holder died before it could. */
+function lockAfter(path: string, what: string): LockFile {
+  return lockHolder(path)?.pid === process.pid ? adoptLock(path, what) : acquireLock(path, what);
+}
+
+/**
+ * Another process takes over (handover.ts): with the command line that the driver has left, or with this one's own.
+ * @returns null when it does not serve: then this one goes on, and its status says why
+ */
+async function handOver(server: RouterServer, lock: LockFile, nextFile: string): Promise<Heir | null> {
+  const argv = readJsonFile(nextFile, next)?.argv ?? [process.execPath, ...process.argv.slice(1)];
+  rmSync(nextFile, { force: true });
+  const { resume } = await server.holdChanges();
   try {
-    return readJsonFile(path, running)?.port ?? 0;
+    const heir = await raiseHeir(argv);
+    lock.handTo(heir.pid);
+    await server.closeAdmin();
+    heir.enthrone();
+    return heir;
   } catch (error) {
-    if (error instanceof PaasError && error.code === 'corrupt') return 0;
+    server.problem = asPaasError(error).message;
+    return null;
+  } finally {
+    resume();
+  }
+}
+
+/** Requests under way end here, for as long as somebody counts them. */
+async function drain(server: RouterServer, heir: Heir, told: Signals): Promise<void> {
+  const drained = new AbortController();
+  const reporting = heir.report(() => server.open(), drained.signal);
+  const hurry = (): void => void setTimeout(() => server.breakOff(), graceMs).unref();
+  if (heir.gone.aborted) hurry();
+  else heir.gone.addEventListener('abort', hurry);
+  void told.next().then(hurry);
+  await server.stop(drainMs);
+  drained.abort();
+  await reporting;
+}
+
+interface Signals {
+  /** The next signal: end (SIGTERM, SIGINT), or hand over (SIGHUP). */
+  next(): Promise<'end' | 'restart'>;
+}
+
+function untilTold(): Signals {
+  const pending: ('end' | 'restart')[] = [];
+  let wake = (): void => undefined;
+  const hear = (what: 'end' | 'restart') => (): void => {
+    pending.push(what);
+    wake();
+  };
+  process.on('SIGTERM', hear('end'));
+  process.on('SIGINT', hear('end'));
+  process.on('SIGHUP', hear('restart'));
+  return {
+    async next() {
+      while (pending.length === 0) await new Promise<void>((resolve) => (wake = resolve));
+      return pending.includes('end') ? 'end' : pending.shift()!;
+    },
+  };
+}
+
+/** What the last run noted, so that addresses stay what they were where any port will do. */
+function readRunning(path: string): z.infer<typeof running> | undefined {
+  try {
+    return readJsonFile(path, running);
+  } catch (error) {
+    if (error instanceof PaasError && error.code === 'corrupt') return undefined;
     throw error;
   }
-}
-
-function untilSignal(): Promise<void> {
-  return new Promise((resolve) => {
-    process.once('SIGTERM', () => resolve());
-    process.once('SIGINT', () => resolve());
-  });
 }

@@ -12,6 +12,7 @@ import { HttpFront } from './http/front.ts';
 import { Http2Connections } from './http2/connections.ts';
 import { routerFiles } from './layout.ts';
 import type { RouterOptions } from './options.ts';
+import { Regions } from './regions.ts';
 import { loadTable, parseTable, saveTable, type Loaded } from './table-file.ts';
 import { TcpRoutes } from './tcp.ts';
 import type { CertificateSet } from './tls/certificates.ts';
@@ -19,7 +20,8 @@ import { TlsFront } from './tls/front.ts';
 
 export class RouterServer {
   readonly #options: RouterOptions;
-  readonly #endpoints = new Endpoints();
+  readonly #regions = new Regions();
+  readonly #endpoints = new Endpoints(this.#regions.of);
   readonly #context: HttpContext;
   readonly #front: HttpFront;
   readonly #tcp: TcpRoutes;
@@ -112,7 +114,7 @@ export class RouterServer {
       ...(this.#tls.port === null ? {} : { tlsUrl: `https://${host}:${this.#tls.port}` }),
       driver: 'embedded',
       open: sum(this.#endpoints.open(), this.openBefore()),
-      problems: [...(this.problem === null ? [] : [this.problem]), ...this.#tcp.problems(), ...this.#tls.problems()],
+      problems: [...(this.problem === null ? [] : [this.problem]), ...this.#tcp.problems(), ...this.#tls.problems(), ...this.#regions.problems()],
     };
   }
 
@@ -177,7 +179,7 @@ export class RouterServer {
   }
 
   async #openPorts({ table }: Loaded, certificates: CertificateSet): Promise<void> {
-    await Promise.all([this.#tcp.update(table.tcp), this.#tls.use(certificates)]);
+    await Promise.all([this.#tcp.update(table.tcp), this.#tls.use(certificates), this.#regions.use(table)]);
   }
 
   #swap(loaded: Loaded): void {
@@ -196,6 +198,7 @@ export class RouterServer {
     this.#admin?.close();
     this.#admin?.closeAllConnections();
     await this.#applying;
+    this.#regions.close();
     await this.#accessLogs.close();
   }
 }

@@ -59,11 +59,14 @@ export class TcpRoutes {
     clearInterval(this.#retry);
     const servers = [...this.#listeners.values()].filter(({ problem }) => problem === null);
     this.#listeners.clear();
-    const end = setTimeout(() => {
-      for (const socket of this.#sockets) socket.destroy();
-    }, graceMs);
+    const end = setTimeout(() => this.breakOff(), graceMs);
     await Promise.all(servers.map(({ server }) => new Promise((resolve) => server.close(resolve))));
     clearTimeout(end);
+  }
+
+  /** Ends every connection. */
+  breakOff(): void {
+    for (const socket of this.#sockets) socket.destroy();
   }
 
   async #retryFailed(): Promise<void> {

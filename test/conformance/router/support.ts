@@ -5,6 +5,10 @@ import type { TestServer } from '../../support/wire.ts';
 
 export interface RouterUnderTest {
   router: Router;
+  /** Processes of the router, also of one that is about to end. */
+  processes(): number[];
+  /** Asks it to exchange its processes (SIGHUP); returns at once. */
+  restart(): void;
   /** Kills the router as `kill -9` does. */
   kill(): Promise<void>;
   /** Lines of one of its access logs so far (`app_a.log`, `-.log`), by field. */

@@ -1,0 +1,149 @@
+/**
+ * A new router process in place of this one, without a moment in which nobody listens (SIGHUP):
+ *
+ *   old                                        new
+ *    │ starts it, with a channel ───────────────►│
+ *    │ its listening sockets ───────────────────►│ takes up the table on disk, listens on them too
+ *    │◄───────────────────────────────── serving │
+ *    │ no changes from here on; lock, `yours` ──►│ reads the table again, opens the control socket
+ *    │ accepts no more; open requests ──────────►│ counts them in its status, so that instances drain
+ *    └ ends with the last of them
+ *
+ * Until `yours` the old one stays the router, whatever becomes of the new one.
+ */
+import { spawn, type ChildProcess } from 'node:child_process';
+import type { Server } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import * as z from 'zod/mini';
+import { PaasError } from '../../shared/errors.ts';
+import { heirFails } from './layout.ts';
+import { closeInherited, inherit, listeners } from './listening.ts';
+
+const startMs = 20_000;
+const tellMs = 50;
+/** Of this process, to a router that starts: it gets its sockets from its parent. */
+const flag = 'PAAS_ROUTER_HEIR';
+
+const toHeir = z.discriminatedUnion('type', [
+  /** With a server as handle. */
+  z.object({ type: z.literal('listener'), name: z.string() }),
+  z.object({ type: z.literal('start') }),
+  z.object({ type: z.literal('yours') }),
+  z.object({ type: z.literal('open'), open: z.record(z.string(), z.int()) }),
+]);
+type ToHeir = z.infer<typeof toHeir>;
+
+const fromHeir = z.object({ type: z.enum(['serving', 'stop']) });
+
+/** The process that takes over, as the one before it sees it. */
+export interface Heir {
+  pid: number;
+  /** All is handed over: it is the router now. */
+  enthrone(): void;
+  /** Says which requests are still open here, from time to time, until the signal aborts. */
+  report(open: () => Record<string, number>, signal: AbortSignal): Promise<void>;
+  /** Aborts when the heir stops or is gone: nobody counts the requests that are open here any more. */
+  readonly gone: AbortSignal;
+}
+
+/**
+ * Starts a process that listens where this one listens.
+ * @param argv its command line
+ * @throws PaasError `unavailable` or `timeout`: it does not serve, and is gone again
+ */
+export async function raiseHeir(argv: readonly string[]): Promise<Heir> {
+  const [file = '', ...args] = argv;
+  const child = spawn(file, args, {
+    ...{ detached: true, cwd: '/', env: { ...process.env, [flag]: '1' } },
+    stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+  });
+  const gone = new AbortController();
+  child.once('disconnect', () => gone.abort());
+  child.once('exit', () => gone.abort());
+  try {
+    await serving(child);
+  } catch (error) {
+    child.kill('SIGKILL');
+    throw error;
+  }
+  child.on('message', (message) => {
+    if (fromHeir.safeParse(message).data?.type === 'stop') gone.abort();
+  });
+  child.unref();
+  return {
+    pid: child.pid!,
+    gone: gone.signal,
+    enthrone: () => tell(child, { type: 'yours' }),
+    report: async (open, signal) => {
+      while (!signal.aborted && !gone.signal.aborted) {
+        tell(child, { type: 'open', open: open() });
+        await sleep(tellMs, undefined, { signal }).catch(() => undefined);
+      }
+    },
+  };
+}
+
+function serving(child: ChildProcess): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const fail = (why: string, cause?: unknown): void => {
+      clearTimeout(timer);
+      reject(new PaasError('unavailable', `${heirFails}: ${why}.`, { cause }));
+    };
+    const timer = setTimeout(() => fail(`it did not begin within ${startMs / 1000} s`), startMs);
+    child.once('error', (cause) => fail('it cannot be started', cause));
+    child.once('exit', (code, signal) => fail(`it ended with ${signal ?? String(code)}`));
+    child.once('message', (message) => {
+      clearTimeout(timer);
+      if (fromHeir.safeParse(message).success) resolve();
+      else fail('it says what nobody understands');
+    });
+    for (const [name, server] of listeners()) child.send({ type: 'listener', name } satisfies ToHeir, server);
+    tell(child, { type: 'start' });
+  });
+}
+
+/** What cannot be told any more needs not be: the channel closes with its end. */
+const tell = (child: ChildProcess, message: ToHeir): void => void child.send(message, () => undefined);
+
+/** The router before this one, as its heir sees it. */
+export interface Predecessor {
+  /** Says that this process serves, and waits until it is the router: told so, or the only one that is left. */
+  succeed(): Promise<void>;
+  /** Requests that are still open there, by instance. */
+  open(): Record<string, number>;
+  /** Lets it end soon. */
+  stop(): void;
+}
+
+/** Gets the sockets to listen on; null for a process that was started anew. */
+export async function findPredecessor(): Promise<Predecessor | null> {
+  if (process.env[flag] === undefined || !process.send) return null;
+  let open: Record<string, number> = {};
+  let enthroned = (): void => undefined;
+  const mine = new Promise<void>((resolve) => (enthroned = resolve));
+  await new Promise<void>((resolve) => {
+    process.on('message', (message, handle) => {
+      const told = toHeir.parse(message);
+      if (told.type === 'listener') inherit(told.name, handle as Server);
+      if (told.type === 'start') resolve();
+      if (told.type === 'yours') enthroned();
+      if (told.type === 'open') ({ open } = told);
+    });
+    process.once('disconnect', () => {
+      open = {};
+      resolve();
+      enthroned();
+    });
+  });
+  return {
+    open: () => open,
+    async succeed() {
+      closeInherited();
+      if (process.connected) process.send?.({ type: 'serving' });
+      await mine;
+    },
+    stop() {
+      if (process.connected) process.send?.({ type: 'stop' });
+    },
+  };
+}

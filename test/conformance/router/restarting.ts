@@ -1,0 +1,66 @@
+import { afterEach, expect, it } from 'vitest';
+import { fetchText, httpServer, keepAliveAgent } from '../../support/wire.ts';
+import { CleanUp, tableOf, type MakeRouter } from './support.ts';
+
+/** SIGHUP exchanges the router's processes while it serves. */
+export function restarting(make: MakeRouter): void {
+  const cleanUp = new CleanUp();
+  afterEach(() => cleanUp.run());
+  const headers = { host: 'k.test' };
+
+  it('serves without a gap while it is restarted, again and again', async () => {
+    const made = await make();
+    cleanUp.add({ close: () => made.dispose() });
+    const app = cleanUp.add(await httpServer((request, response) => request.pipe(response)));
+    const { url } = await made.router.apply(tableOf({ k: { servers: [app] } }));
+    let asking = true;
+    let answered = 0;
+    const kept = keepAliveAgent();
+    const ask = async (agent: false | typeof kept): Promise<void> => {
+      while (asking) {
+        const { status, body } = await fetchText(url, { method: 'POST', headers, agent, body: 'whole' });
+        expect({ status, body }).toEqual({ status: 200, body: 'whole' });
+        answered++;
+      }
+    };
+    const asked = Promise.all([ask(false), ask(kept), ask(false)]);
+    for (let round = 0; round < 3; round++) {
+      const processes = made.processes();
+      made.restart();
+      await expect.poll(() => made.processes().some((pid) => !processes.includes(pid)), { timeout: 10_000 }).toBe(true);
+      const enough = answered + 50;
+      await expect.poll(() => answered >= enough, { timeout: 10_000 }).toBe(true);
+    }
+    asking = false;
+    await asked;
+    kept.destroy();
+    const table = tableOf({ k: { servers: [app] }, other: { servers: [app] } });
+    expect(await made.router.apply(table)).toMatchObject({ version: table.version, url, problems: [] });
+    expect((await fetchText(url, { headers: { host: 'other.test' } })).status).toBe(200);
+  });
+
+  it('lets requests end that began before, and counts them until then', async () => {
+    const made = await make();
+    cleanUp.add({ close: () => made.dispose() });
+    let release: (() => void) | undefined;
+    const app = cleanUp.add(
+      await httpServer((_request, response) => {
+        response.write('begun');
+        release = () => response.end(' and whole');
+      }),
+    );
+    const { url } = await made.router.apply(tableOf({ k: { servers: [app] } }));
+    const open = fetchText(url, { headers });
+    await expect.poll(() => release !== undefined).toBe(true);
+    const processes = made.processes();
+    made.restart();
+    await expect.poll(() => made.processes().some((pid) => !processes.includes(pid)), { timeout: 10_000 }).toBe(true);
+    // Out of the table, and yet not free to go.
+    const { open: counted } = await made.router.apply(tableOf({ k: { servers: [] } }));
+    expect(counted).toEqual({ 'k-0': 1 });
+    release!();
+    expect((await open).body).toBe('begun and whole');
+    await expect.poll(async () => (await made.router.observe()).open, { timeout: 10_000 }).toEqual({});
+    await expect.poll(() => processes.filter((pid) => made.processes().includes(pid)).length).toBeLessThan(2);
+  });
+}
