@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import * as z from 'zod/mini';
 import { PaasError } from '../shared/errors.ts';
 import { describeIssues } from '../shared/issues.ts';
-import { defaultCluster, defaultTiming, type Settings } from './settings.ts';
+import { defaultAcme, defaultCluster, defaultTiming, type Settings } from './settings.ts';
 
 const ms = z.int().check(z.positive());
 
@@ -25,6 +25,17 @@ export const serverConfig = z.strictObject({
     /** A MaxMind database (GeoLite2-City or -Country) on the router hosts, for gray rules by region. */
     regions: z.optional(z.string().check(z.startsWith('/'))),
   }),
+  /** The certificate authority of `paas certs add --acme`; default: Let's Encrypt. `ca`: file of its CA, where that is a private one. */
+  acme: z.optional(
+    z.partial(
+      z.strictObject({
+        directory: z.url(),
+        email: z.string(),
+        termsOfServiceAgreed: z.boolean(),
+        ca: z.string().check(z.startsWith('/')),
+      }),
+    ),
+  ),
   cluster: z.optional(
     z.partial(
       z.object({
@@ -83,6 +94,13 @@ export function settingsOf(config: ServerConfig): Settings {
       },
     );
   }
+  const acme = { ...defaultAcme, ...given(config.acme) };
+  const { protocol, hostname } = new URL(acme.directory);
+  if (protocol !== 'https:' && !(protocol === 'http:' && loopback.test(hostname))) {
+    throw new PaasError('usage', `The certificate authority's directory ${acme.directory} is not reached by https.`, {
+      hint: 'Correct `acme.directory` in the configuration.',
+    });
+  }
   return {
     dataDir: config.dataDir,
     databaseUrl: config.databaseUrl ?? null,
@@ -91,6 +109,7 @@ export function settingsOf(config: ServerConfig): Settings {
     domain: config.domain ?? 'localhost',
     router: config.router,
     tls: config.tls ?? null,
+    acme,
     cluster: { ...defaultCluster, ...given(config.cluster) },
     cloud: config.cloud ?? null,
     assets: config.assets ?? dirname(fileURLToPath(import.meta.url)),

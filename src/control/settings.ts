@@ -12,6 +12,7 @@ export interface Settings {
   /** Domain of the apps' addresses. */
   domain: string;
   router: RouterSettings;
+  acme: AcmeSettings;
   cluster: ClusterSettings;
   cloud: { name: string; driver: string; config: Record<string, unknown> } | null;
   /** Directory of the built programs (static-server.js …) */
@@ -28,6 +29,23 @@ export interface RouterSettings {
   /** Path, on the router hosts, of a MaxMind database that tells where clients are. */
   regions?: string | undefined;
 }
+
+/** The authority that issues certificates (RFC 8555). */
+export interface AcmeSettings {
+  /** URL of its directory. */
+  directory: string;
+  /** Where it writes to. */
+  email: string | null;
+  termsOfServiceAgreed: boolean;
+  /** File (PEM) of its CA, where that is not a public one. */
+  ca?: string | undefined;
+}
+
+export const defaultAcme: AcmeSettings = {
+  directory: 'https://acme-v02.api.letsencrypt.org/directory',
+  email: null,
+  termsOfServiceAgreed: false,
+};
 
 export interface ClusterSettings {
   maxHosts: number;

@@ -44,6 +44,20 @@ export function formatRoute(route: RouteParts): string {
   return route.path === '/' ? route.host : route.host + route.path;
 }
 
+/**
+ * Reads a host name alone: `shop.example.com`, `*.example.com`, in the normal form of a route's host.
+ * @throws PaasError usage, with the reason
+ */
+export function parseHost(text: string): string {
+  const name = text.trim();
+  const refuse: Refuse = (why, hint = 'Write it as in `shop.example.com` or `*.example.com`.') => {
+    throw new PaasError('usage', `\`${shorten(text)}\` is not a host name: ${why}.`, { hint });
+  };
+  if (/[\s\u0000-\u001f\u007f/?#\\@:]/.test(name)) refuse('it has something else than a name in it');
+  if (/^[\d.]+$/.test(name)) refuse('it is an address', 'Clients name the host they want only where it has a name.');
+  return normalHost(name, refuse);
+}
+
 type Refuse = (why: string, hint?: string) => never;
 
 function normalHost(host: string, refuse: Refuse): string {

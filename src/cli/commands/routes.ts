@@ -4,6 +4,7 @@ interface Row {
   route: string;
   url: string;
   process: string;
+  https: boolean;
 }
 
 export default appCommand({ summary: "list an app's routes" }, async ({ ui, client, signal, app }) => {
@@ -12,8 +13,8 @@ export default appCommand({ summary: "list an app's routes" }, async ({ ui, clie
     if (routes.length === 0) ui.line(`${app.name} has no routes. \`paas routes add HOST\` adds one.`);
     else
       ui.table(
-        ['ROUTE', 'PROCESS', 'URL'],
-        routes.map(({ route, process, url }) => [route, process, url]),
+        ['ROUTE', 'PROCESS', 'PLAIN HTTP', 'URL'],
+        routes.map(({ route, process, https, url }) => [route, process, https ? 'to https://' : 'answered', url]),
       );
   });
   return 0;

@@ -26,12 +26,17 @@ export default platformCommand(
 );
 
 function show({ ui }: Context, status: StatusResponse, hosts: HostRow[]): void {
-  const { server, router, cloud, apps } = status;
+  const { server, router, cloud, apps, certificates } = status;
   ui.pairs([
     ['Control plane', `${server.url}  ${server.version}  ${server.state}`],
     [
       'Router',
       router.url === null ? ui.style.red('down') : `${router.url}  ${router.driver}, table ${router.tableVersion}`,
+    ],
+    ['TLS', router.tlsUrl],
+    [
+      'Certificates',
+      certificates.total === 0 ? null : `${certificates.valid} of ${certificates.total} valid: \`paas certs\``,
     ],
     ['Cloud', cloud.driver],
     ['Hosts', `${status.hosts.ready} of ${status.hosts.total} ready`],

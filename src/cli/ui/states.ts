@@ -1,7 +1,7 @@
 import type { Style } from './style.ts';
 
-const good = new Set(['healthy', 'ready', 'succeeded', 'running']);
-const bad = new Set(['down', 'crashed', 'lost', 'failed', 'error', 'unhealthy', 'unreachable']);
+const good = new Set(['healthy', 'ready', 'succeeded', 'running', 'valid']);
+const bad = new Set(['down', 'crashed', 'lost', 'failed', 'error', 'unhealthy', 'unreachable', 'expired']);
 const quiet = new Set(['stopped', 'empty', 'drained', 'superseded', 'cancelled']);
 
 /** A state's word in the colour of its meaning. */

@@ -1,6 +1,7 @@
 /** All endpoints of the API, one list a subject. */
 import { agentEndpoints } from './agents.ts';
 import { appEndpoints } from './apps.ts';
+import { certificateEndpoints } from './certs.ts';
 import { cloudEndpoints } from './clouds.ts';
 import { configEndpoints } from './config.ts';
 import type { Endpoint } from './define.ts';
@@ -24,3 +25,4 @@ export const allEndpoints = (keys: StoredKeys): Endpoint[] => [
   ...cloudEndpoints,
   ...agentEndpoints(keys),
 ];
+  ...certificateEndpoints,

@@ -1,6 +1,7 @@
 /** Endpoints of the platform itself: status, who am I, uploads of sources. */
 import * as api from '../../shared/contracts/api.ts';
 import { version } from '../../shared/version.ts';
+import { certificateWarnings } from '../certificates/view.ts';
 import type { Control } from '../context.ts';
 import { endpoint, queryInt, type Call, type Endpoint, type Role } from './define.ts';
 import { appSummaries } from './views.ts';
@@ -92,9 +93,10 @@ export function uploadEndpoints(prefix: string, role: Role): Endpoint[] {
 
 async function status(control: Control): Promise<api.StatusResponse> {
   const { db } = control.store;
-  const [hosts, apps, cloud] = await Promise.all([
+  const [hosts, apps, certificates, cloud] = await Promise.all([
     db.selectFrom('hosts').selectAll().execute(),
     appSummaries(control, {}),
+    db.selectFrom('certificates').selectAll().orderBy('host').execute(),
     db.selectFrom('clouds').select('driver').executeTakeFirst(),
   ]);
   const router = control.routing.summary();
@@ -102,13 +104,22 @@ async function status(control: Control): Promise<api.StatusResponse> {
     server: { url: control.url(), version, state: 'ready' },
     router: {
       url: router.url,
+      tlsUrl: router.tlsUrl,
       driver: router.driver ?? control.settings.router.driver,
       tableVersion: Math.max(0, router.version),
     },
     cloud: { driver: cloud?.driver ?? 'none' },
     hosts: { total: hosts.length, ready: hosts.filter((host) => host.state === 'ready').length },
     apps: { total: apps.length, healthy: apps.filter((app) => app.state === 'healthy').length },
-    warnings: await warnings(control, hosts, router.problems),
+    certificates: {
+      total: certificates.length,
+      valid: certificates.filter((row) => (row.not_after ?? 0) > Date.now()).length,
+    },
+    warnings: [
+      ...(await warnings(control, hosts, router.problems)),
+      ...apps.flatMap(maintenanceWarning),
+      ...certificateWarnings(certificates),
+    ],
   };
 }
 

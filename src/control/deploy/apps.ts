@@ -60,9 +60,16 @@ export function defaultHost({ project, environment, name }: AppName, domain: str
   return `${label}.${domain}`;
 }
 
-/** An app's address as a URL that goes through the router at `routerUrl` (`http://127.0.0.1:8080`). */
-export function urlOf(route: { host: string; path: string }, routerUrl: string | null): string {
-  const router = routerUrl === null ? null : new URL(routerUrl);
+/**
+ * An app's address as a URL that goes through a router (`http://127.0.0.1:8080`): with TLS where plain requests are sent
+ * on to it.
+ */
+export function urlOf(
+  route: { host: string; path: string; https: boolean },
+  { url, tlsUrl }: { url: string | null; tlsUrl: string | null },
+): string {
+  const through = route.https && tlsUrl !== null ? tlsUrl : url;
+  const router = through === null ? null : new URL(through);
   const port = router?.port ? `:${router.port}` : '';
   const host = route.host.startsWith('*.') ? `any${route.host.slice(1)}` : route.host;
   return `${router?.protocol ?? 'http:'}//${host}${port}${route.path === '/' ? '' : route.path}`;

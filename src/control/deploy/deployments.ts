@@ -146,7 +146,7 @@ export async function presentDeployment(
     state: row.state as Deployment['state'],
     changed: row.changed === 1,
     release: row.release,
-    url: route ? urlOf(route, control.routing.summary().url) : null,
+    url: route ? urlOf(route, control.routing.summary()) : null,
     build: row.build === null ? null : (JSON.parse(row.build) as Deployment['build']),
     rollout: rollout ?? null,
     error: row.error === null ? null : (JSON.parse(row.error) as Deployment['error']),

@@ -4,7 +4,9 @@ import { PaasError } from '../../shared/errors.ts';
 import type { Db, Trx } from '../store/open.ts';
 import type { ReleaseProcesses } from './types.ts';
 
-export async function routesOf(db: Db | Trx, appId: string): Promise<(RouteParts & { process: string })[]> {
+export type Route = RouteParts & { process: string; https: boolean };
+
+export async function routesOf(db: Db | Trx, appId: string): Promise<Route[]> {
   const rows = await db
     .selectFrom('routes')
     .selectAll()
@@ -12,23 +14,35 @@ export async function routesOf(db: Db | Trx, appId: string): Promise<(RouteParts
     .orderBy('created_at')
     .orderBy('host')
     .execute();
-  return rows.map(({ host, path, process_type }) => ({ host, path, process: process_type }));
+  return rows.map(({ host, path, process_type, https }) => ({ host, path, process: process_type, https: https === 1 }));
 }
 
 /**
- * Gives an app a route. True when it is new, false when the app has it already.
+ * Gives an app a route.
+ * @param https whether plain requests are sent on to https://; absent leaves a route of the app's as it is
+ * @returns whether something changed
  * @throws PaasError conflict when another app has it
  */
-export async function addRoute(trx: Trx, appId: string, text: string): Promise<boolean> {
+export async function addRoute(trx: Trx, appId: string, text: string, https?: boolean): Promise<boolean> {
   const route = parseRoute(text);
   const present = await trx
     .selectFrom('routes')
     .innerJoin('apps', 'apps.id', 'routes.app_id')
-    .select(['routes.app_id', 'apps.name', 'apps.project', 'apps.environment'])
+    .select(['routes.app_id', 'routes.https', 'apps.name', 'apps.project', 'apps.environment'])
     .where('routes.host', '=', route.host)
     .where('routes.path', '=', route.path)
     .executeTakeFirst();
-  if (present?.app_id === appId) return false;
+  const flag = https === true ? 1 : 0;
+  if (present?.app_id === appId) {
+    if (https === undefined || present.https === flag) return false;
+    await trx
+      .updateTable('routes')
+      .set({ https: flag })
+      .where('host', '=', route.host)
+      .where('path', '=', route.path)
+      .execute();
+    return true;
+  }
   if (present) {
     const owner = `${present.project}/${present.environment}/${present.name}`;
     throw new PaasError('conflict', `The route ${formatRoute(route)} belongs to ${owner}.`, {
@@ -37,7 +51,7 @@ export async function addRoute(trx: Trx, appId: string, text: string): Promise<b
   }
   await trx
     .insertInto('routes')
-    .values({ ...route, app_id: appId, process_type: 'web', created_at: Date.now() })
+    .values({ ...route, app_id: appId, process_type: 'web', created_at: Date.now(), https: flag })
     .execute();
   return true;
 }
@@ -54,7 +68,23 @@ export async function removeRoute(trx: Trx, appId: string, text: string): Promis
   return result.numDeletedRows > 0n;
 }
 
-/** Gives every `service` process a TCP port of the routers, which it keeps as long as it exists. */
+/** Takes the TCP ports of services that a release no longer has. */
+export async function dropTcpPorts(trx: Trx, appId: string, release: number): Promise<void> {
+  const row = await trx
+    .selectFrom('releases')
+    .select('processes')
+    .where('app_id', '=', appId)
+    .where('version', '=', release)
+    .executeTakeFirst();
+  if (!row) return;
+  const processes = Object.entries(JSON.parse(row.processes) as ReleaseProcesses);
+  const services = processes.flatMap(([type, { kind }]) => (kind === 'service' ? [type] : []));
+  let gone = trx.deleteFrom('tcp_ports').where('app_id', '=', appId);
+  if (services.length > 0) gone = gone.where('process_type', 'not in', services);
+  await gone.execute();
+}
+
+/** Gives every `service` process a TCP port of the routers, which it keeps as long as some release in force has it. */
 export async function assignTcpPorts(
   trx: Trx,
   appId: string,

@@ -3,6 +3,7 @@ import type { Control } from '../context.ts';
 import { assignmentOf } from '../agents/assignments.ts';
 import type { StoredNonces } from '../store/nonces.ts';
 import { releaseLease, takeLease } from '../store/leases.ts';
+import { dueCertificates, issueCertificate } from '../certificates/acme/issue.ts';
 import { AppReconciler } from './app.ts';
 import { reconcileCron } from './cron.ts';
 import { maintain } from './maintenance.ts';
@@ -21,7 +22,9 @@ export class Loops {
   readonly #hosts: KeyedLoop;
   readonly #routes: KeyedLoop;
   readonly #assignments: KeyedLoop;
+  readonly #certificates: KeyedLoop;
   readonly #ticks: KeyedLoop;
+  readonly #stopping = new AbortController();
   #timers: NodeJS.Timeout[] = [];
   #leading = false;
   #maintainedAt = Date.now();
@@ -36,6 +39,10 @@ export class Loops {
     this.#hosts = new KeyedLoop(() => control().hosts.reconcile(), failed('a look at the hosts'));
     this.#routes = new KeyedLoop(() => this.#reconcileRoutes(), failed('a look at the routes'));
     this.#assignments = new KeyedLoop((id) => this.#assign(id), failed('an assignment'));
+    this.#certificates = new KeyedLoop(
+      (host) => issueCertificate(control(), host, this.#stopping.signal),
+      failed('a certificate'),
+    );
     this.#ticks = new KeyedLoop(() => this.#tick(), failed('the regular look'));
     this.wake = {
       app: (id) => this.#leading && this.#apps.wake(id),
@@ -68,6 +75,7 @@ export class Loops {
     for (const id of everyone ? await allApps(control) : await unsettledApps(control)) this.wake.app(id);
     await this.#wakeOnceOffs();
     await reconcileCron(control);
+    for (const host of await dueCertificates(control)) this.#certificates.wake(host);
     if (Date.now() - this.#maintainedAt < maintenanceMs) return;
     this.#maintainedAt = Date.now();
     await maintain(control, this.#nonces);
@@ -115,8 +123,11 @@ export class Loops {
 
   async stop(): Promise<void> {
     for (const timer of this.#timers) clearInterval(timer);
+    this.#stopping.abort();
     await Promise.all(
-      [this.#ticks, this.#apps, this.#hosts, this.#routes, this.#assignments].map((loop) => loop.close()),
+      [this.#ticks, this.#apps, this.#hosts, this.#routes, this.#assignments, this.#certificates].map((loop) =>
+        loop.close(),
+      ),
     );
     const control = this.#control();
     if (this.#leading) await releaseLease(control.store, leaseName, control.serverId);

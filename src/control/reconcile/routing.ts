@@ -44,6 +44,8 @@ export class Routing {
   readonly #sentAt = new Map<string, number>();
   /** Instance id -> table version in which it first stood. */
   #since = new Map<string, number>();
+  /** The same by token of an ACME challenge. */
+  #challenges = new Map<string, number>();
 
   constructor({ store, hub, sealer, drainMs, regions }: RoutingOptions) {
     this.#store = store;
@@ -75,10 +77,11 @@ export class Routing {
   }
 
   /** The routers' view for `paas status`: the url of the first, and the version all of them have. */
-  summary(): { url: string | null; driver: string | null; version: number; problems: string[] } {
+  summary(): { url: string | null; tlsUrl: string | null; driver: string | null; version: number; problems: string[] } {
     const statuses = [...this.#statuses.values()];
     return {
       url: statuses[0]?.url ?? null,
+      tlsUrl: statuses[0]?.tlsUrl ?? null,
       driver: statuses[0]?.driver ?? null,
       version: this.#acknowledged(),
       problems: statuses.flatMap((status) => status.problems),
@@ -88,6 +91,12 @@ export class Routing {
   /** Whether every router sends requests to this instance. */
   isRouted(instanceId: string): boolean {
     const since = this.#since.get(instanceId);
+    return since !== undefined && this.#acknowledged() >= since;
+  }
+
+  /** Whether every router gives the answer to an ACME challenge. */
+  answers(token: string): boolean {
+    const since = this.#challenges.get(token);
     return since !== undefined && this.#acknowledged() >= since;
   }
 
@@ -195,6 +204,8 @@ export class Routing {
       .execute();
     if (draining.length === 0) return [];
     const acknowledged = this.#acknowledged();
+    const tokens = Object.keys(this.#table.challenges ?? {});
+    this.#challenges = new Map(tokens.map((token) => [token, this.#challenges.get(token) ?? this.#table.version]));
     const { version } = this.#table;
     const done = draining.filter((i) => {
       if (!this.#serves(i) || !this.isTarget(i.app_id, i.process_type)) return true;

@@ -80,6 +80,8 @@ export interface Schema {
     /** created, live, failed */
     state: string;
     created_at: number;
+    /** json: RouterSettings (deploy/router-settings.ts) that take force with it; null: the routers' defaults */
+    router: string | null;
   };
   builds: {
     id: string;
@@ -229,6 +231,8 @@ export interface Schema {
     message: string | null;
     /** acme: json {token, answer} while the authority looks for it. */
     challenge: string | null;
+    /** acme: the issuance under way, sealed json (certificates/acme/issue.ts), so that another process goes on with it. */
+    issuance: string | null;
     created_at: number;
     updated_at: number;
   };

@@ -9,6 +9,7 @@ import * as z from 'zod/mini';
 const role = z.enum(['owner', 'developer', 'viewer']);
 
 export * from './api/apps.ts';
+export * from './api/certificates.ts';
 export * from './api/gray.ts';
 export * from './api/operations.ts';
 export {
@@ -25,11 +26,18 @@ export {
 /** GET /v1/status */
 export const statusResponse = z.object({
   server: z.object({ url: z.string(), version: z.string(), state: z.string() }),
-  router: z.object({ url: z.nullable(z.string()), driver: z.string(), tableVersion: z.int() }),
+  router: z.object({
+    url: z.nullable(z.string()),
+    /** Where it listens for TLS, while it does. */
+    tlsUrl: z.nullable(z.string()),
+    driver: z.string(),
+    tableVersion: z.int(),
+  }),
   cloud: z.object({ driver: z.string() }),
   hosts: z.object({ total: z.int(), ready: z.int() }),
   apps: z.object({ total: z.int(), healthy: z.int() }),
   warnings: z.array(z.string()),
+  certificates: z.object({ total: z.int(), valid: z.int() }),
 });
 export type StatusResponse = z.infer<typeof statusResponse>;
 

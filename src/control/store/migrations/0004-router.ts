@@ -5,6 +5,7 @@ export async function up(db: Kysely<unknown>): Promise<void> {
   await sql`alter table apps add column router text`.execute(db);
   await sql`alter table apps add column maintenance text`.execute(db);
   await sql`alter table apps add column nginx text`.execute(db);
+  await sql`alter table releases add column router text`.execute(db);
   await sql`alter table routes add column https integer not null default 0`.execute(db);
   await db.schema
     .createTable('certificates')
@@ -17,6 +18,7 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     .addColumn('attempts', 'bigint', (c) => c.notNull())
     .addColumn('message', 'text')
     .addColumn('challenge', 'text')
+    .addColumn('issuance', 'text')
     .addColumn('created_at', 'bigint', (c) => c.notNull())
     .addColumn('updated_at', 'bigint', (c) => c.notNull())
     .addPrimaryKeyConstraint('certificates_pk', ['host'] as never)
