@@ -141,8 +141,8 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
   };
   const onDown = () => {
     shipper.pause();
-    reports.stop();
     router?.linkDown();
+    reports.stop();
     sessions.endAll();
   };
   const local = isLoopback(userData.controlUrl);

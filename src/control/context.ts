@@ -13,9 +13,9 @@ import type { Stack } from '../stacks/port.ts';
 import type { InstanceRow } from './store/schema.ts';
 import type { Serial } from '../shared/serial.ts';
 import type { Store } from './store/open.ts';
-import type { Wake } from './reconcile/wake.ts';
 import type { CanaryWindows } from './traffic/windows.ts';
 import type { Traffic } from './traffic/traffic.ts';
+import type { Wake } from './reconcile/wake.ts';
 import type { Clouds } from './clouds.ts';
 import type { Builds } from './builds/builds.ts';
 import type { Logger } from './logger.ts';
@@ -47,10 +47,10 @@ export interface Control {
   /** Measurements of agents, in memory only. */
   usage: Usage;
   disks: Disks;
-  /** Places a one-off that waits, if a host has room. */
-  placeOnce: (row: InstanceRow) => Promise<boolean>;
   traffic: Traffic;
   canaries: CanaryWindows;
+  /** Places a one-off that waits, if a host has room. */
+  placeOnce: (row: InstanceRow) => Promise<boolean>;
   diskWarnings: () => Promise<string[]>;
   /** Hands a host's agent its present assignment, if it is connected. */
   assign: (hostId: string) => void;

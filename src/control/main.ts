@@ -27,23 +27,23 @@ import { placeOnce } from './deploy/once.ts';
 import { Events } from './events/events.ts';
 import { createLogger, type Logger } from './logger.ts';
 import { openSegmentLogStore } from './logs/segments.ts';
-import { HostReconciler } from './reconcile/hosts.ts';
 import { splitLogs } from './logs/split.ts';
+import { HostReconciler } from './reconcile/hosts.ts';
 import { Loops } from './reconcile/loops.ts';
 import { diskWarnings } from './reconcile/maintenance.ts';
 import { Routing } from './reconcile/routing.ts';
 import { Sessions } from './sessions/sessions.ts';
 import { recoverIdempotent } from './store/idempotency.ts';
 import { SqlInstances } from './store/instances.ts';
-import { StoredNonces } from './store/nonces.ts';
 import { CanaryWindows } from './traffic/windows.ts';
 import { Traffic } from './traffic/traffic.ts';
+import { StoredNonces } from './store/nonces.ts';
 import { acceptUpgrades } from './upgrade.ts';
 
-/** Runs until SIGTERM or SIGINT; resolves with the exit status. Logs JSON lines to standard error. */
 /** Access lines are worth less than output, and there are more of them. */
 const accessLogLimits = { retention: { appBytes: 64 << 20, totalBytes: 512 << 20 }, segmentBytes: 4 << 20 };
 
+/** Runs until SIGTERM or SIGINT; resolves with the exit status. Logs JSON lines to standard error. */
 export async function main(argv: string[], _env: NodeJS.ProcessEnv): Promise<number> {
   const write = (line: string): void => void process.stderr.write(line);
   let logger = createLogger(write);
@@ -106,8 +106,8 @@ export async function startServer(config: ServerConfig, logger: Logger): Promise
       loops.wake.routes();
     },
   });
-  const placing = new Serial();
   const traffic = new Traffic();
+  const placing = new Serial();
   let url = settings.publicUrl ?? '';
   const control: Control = {
     settings,
@@ -125,9 +125,9 @@ export async function startServer(config: ServerConfig, logger: Logger): Promise
     wake: loops.wake,
     usage: new Map(),
     disks: new Map(),
-    engine: new AgentsEngine(instances, placing),
     traffic,
     canaries: new CanaryWindows(traffic),
+    engine: new AgentsEngine(instances, placing),
     placing,
     routing: new Routing({ store, hub, sealer, drainMs: settings.timing.drain, regions: settings.router.regions }),
     builds: new Builds(() => control),

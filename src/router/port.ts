@@ -49,7 +49,8 @@ export interface Router {
   /**
    * Directory with the access logs: `APPID.log` for each app, `-.log` for requests that no route matched. A line for
    * each request that ended, in the form of shared/access-line.ts, within 1 s of its end. The agent ships the files of
-   * apps and gives back their space from the front; it removes none while the router runs.
+   * apps, gives back their space from the front, and removes those of apps that the table has lacked for an hour: a router
+   * opens them anew should the app come back.
    */
   readonly accessLogs: string;
 

@@ -88,7 +88,7 @@ export async function makeControl(
   const settings: Settings = {
     ...{ dataDir, databaseUrl: null, listen: { host: '127.0.0.1', port: 0 }, tls: null, publicUrl: null },
     ...{ domain: 'localhost', router: { driver: 'embedded', address: '127.0.0.1', port: 8080 } },
-    ...{ acme: defaultAcme, cluster: defaultCluster, cloud: null, assets: dataDir, timing: defaultTiming },
+    ...{ cluster: defaultCluster, cloud: null, assets: dataDir, timing: defaultTiming },
     ...change.settings,
   };
   const fakeHub = new FakeHub();
@@ -97,8 +97,8 @@ export async function makeControl(
   const clouds = { driver: () => Promise.resolve(cloud), describe: () => Promise.resolve({}) } as unknown as Clouds;
   const woken: string[] = [];
   const logs = await openSegmentLogStore({ root: join(dataDir, 'logs'), notice: () => undefined });
-  const placing = new Serial();
   const traffic = new Traffic();
+  const placing = new Serial();
   const instances = new SqlInstances(store, {
     changed: (hosts) => {
       for (const host of hosts) control.assign(host);
@@ -110,8 +110,8 @@ export async function makeControl(
   const control: TestControl = {
     ...{ settings, serverId: 'srv_test', startedAt: change.startedAt ?? Date.now() - 3600_000 },
     ...{ store, logger, hub, clouds, fakeHub, cloud, woken, errors, logs, placing, usage: new Map(), disks: new Map() },
-    url: () => 'http://127.0.0.1:7070',
     ...{ traffic, canaries: new CanaryWindows(traffic) },
+    url: () => 'http://127.0.0.1:7070',
     events: new Events(store),
     sealer,
     blobs: await openPackStore(join(dataDir, 'blobs')),

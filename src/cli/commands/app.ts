@@ -2,8 +2,8 @@ import type { AppDetail } from '../../shared/contracts/api.ts';
 import { formatSize } from '../../shared/units.ts';
 import { appCommand } from '../command/define.ts';
 import { paintState } from '../ui/states.ts';
-
 import { showTraffic } from '../ui/traffic.ts';
+
 export default appCommand(
   { summary: 'show one app', args: { app: { summary: 'its name' } } },
   async ({ ui, client, signal, app }) => {

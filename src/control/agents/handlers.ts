@@ -2,8 +2,8 @@
 import type { AgentMessage, ControlMessage, LogBlock } from '../../shared/contracts/agent.ts';
 import { version } from '../../shared/version.ts';
 import { asPaasError } from '../../shared/errors.ts';
-import type { Control } from '../context.ts';
 import { readRouterLogId } from '../../shared/router-log.ts';
+import type { Control } from '../context.ts';
 import { assignmentOf } from './assignments.ts';
 import type { HubHandlers } from './hub.ts';
 import { applyReport } from './reports.ts';
@@ -18,10 +18,10 @@ export function createHandlers(control: Control): HubHandlers {
   /** Which host may write an instance's log, as asked before. */
   const owners = new Map<string, string>();
 
-  return { hello, message, logs, closed };
   /** Hosts that may say what routers saw. */
   const routers = new Set<string>();
 
+  return { hello, message, logs, closed };
 
   async function hello(
     hostId: string,
@@ -30,10 +30,10 @@ export function createHandlers(control: Control): HubHandlers {
     const { db } = control.store;
     const before = await db.selectFrom('hosts').selectAll().where('id', '=', hostId).executeTakeFirst();
     if (!before) throw new Error(`the host ${hostId} is not known any more`);
-    const alive = before.state !== 'lost' && before.state !== 'deleting';
     const isRouter = (JSON.parse(before.roles) as string[]).includes('router');
     if (isRouter) routers.add(hostId);
     else routers.delete(hostId);
+    const alive = before.state !== 'lost' && before.state !== 'deleting';
     await db
       .updateTable('hosts')
       .set({
@@ -121,6 +121,12 @@ export function createHandlers(control: Control): HubHandlers {
         if (control.routing.report(hostId, received.status)) control.wake.routes();
         return;
       }
+      case 'traffic': {
+        if (!routers.has(hostId)) return;
+        const watched = control.canaries.apps();
+        for (const app of control.traffic.report(hostId, received.traffic)) if (watched.has(app)) control.wake.app(app);
+        return;
+      }
       case 'stepResult': {
         await control.builds.finished(hostId, received.result);
         control.hub.send(hostId, { type: 'stepAck', id: received.result.id });
@@ -128,12 +134,6 @@ export function createHandlers(control: Control): HubHandlers {
       }
       case 'sessionOutput':
       case 'sessionExit':
-      case 'traffic': {
-        if (!routers.has(hostId)) return;
-        const watched = control.canaries.apps();
-        for (const app of control.traffic.report(hostId, received.traffic)) if (watched.has(app)) control.wake.app(app);
-        return;
-      }
         control.sessions.fromAgent(hostId, received);
     }
   }
@@ -153,6 +153,11 @@ export function createHandlers(control: Control): HubHandlers {
 
   /** Agents write the logs of what runs on their host, nothing else. */
   async function mayWrite(hostId: string, header: LogBlock): Promise<boolean> {
+    const access = readRouterLogId(header.instance);
+    if (access || header.source === 'router') {
+      const own = header.source === 'router' && access?.hostId === hostId && access.appId === header.appId;
+      return (own && routers.has(hostId) && (await appExists(header.appId))) || passOver(hostId, header);
+    }
     const key = `${header.instance}/${header.appId}`;
     if (owners.get(key) === hostId) return true;
     const table = header.instance.startsWith('bld_') ? 'builds' : 'instances';
@@ -160,11 +165,6 @@ export function createHandlers(control: Control): HubHandlers {
       .selectFrom(table)
       .select(['host_id', 'app_id'])
       .where('id', '=', header.instance)
-    const access = readRouterLogId(header.instance);
-    if (access || header.source === 'router') {
-      const own = header.source === 'router' && access?.hostId === hostId && access.appId === header.appId;
-      return (own && routers.has(hostId) && (await appExists(header.appId))) || passOver(hostId, header);
-    }
       .executeTakeFirst();
     if (row?.host_id !== hostId || row.app_id !== header.appId || !(await appExists(header.appId)))
       return passOver(hostId, header);
@@ -177,13 +177,6 @@ export function createHandlers(control: Control): HubHandlers {
     return true;
   }
 
-  function acknowledge(
-    hostId: string,
-    position: { instance: string; stream: 'stdout' | 'stderr'; offset: number },
-  ): void {
-    const waiting = acks.get(hostId);
-    if (waiting) {
-      waiting.set(`${position.instance}/${position.stream}`, position);
   async function appExists(appId: string): Promise<boolean> {
     const app = await control.store.db.selectFrom('apps').select('id').where('id', '=', appId).executeTakeFirst();
     return app !== undefined;
@@ -195,6 +188,13 @@ export function createHandlers(control: Control): HubHandlers {
     return false;
   }
 
+  function acknowledge(
+    hostId: string,
+    position: { instance: string; stream: 'stdout' | 'stderr'; offset: number },
+  ): void {
+    const waiting = acks.get(hostId);
+    if (waiting) {
+      waiting.set(`${position.instance}/${position.stream}`, position);
       return;
     }
     acks.set(hostId, new Map([[`${position.instance}/${position.stream}`, position]]));

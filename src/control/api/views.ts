@@ -6,8 +6,8 @@ import { keptRunning } from '../deploy/diff.ts';
 import { routesOf } from '../deploy/routes.ts';
 import { formatRoute } from '../../shared/routes-text.ts';
 import type { AppRow } from '../store/schema.ts';
-
 import { appTraffic } from '../traffic/view.ts';
+
 export async function appSummaries(control: Control, query: Record<string, string>): Promise<AppSummary[]> {
   let select = control.store.db.selectFrom('apps').selectAll();
   if (query['project'] !== undefined) select = select.where('project', '=', query['project']);
@@ -28,7 +28,7 @@ export async function appSummary(control: Control, app: AppRow): Promise<AppSumm
   const desired = app.state === 'active' && app.release !== null ? wantedInstances(app) : 0;
   const healthy = instances.filter((row) => row.state === 'healthy' && row.ready === 1).length;
   const routes = await routesOf(control.store.db, app.id);
-  const router = control.routing.summary();
+  const { url } = control.routing.summary();
   return {
     name: app.name,
     project: app.project,
@@ -36,8 +36,7 @@ export async function appSummary(control: Control, app: AppRow): Promise<AppSumm
     release: app.release,
     state: stateOf(app, desired, healthy),
     instances: { desired, healthy },
-    urls: routes.map((route) => urlOf(route, router)),
-    maintenance: app.maintenance !== null,
+    urls: routes.map((route) => urlOf(route, url)),
   };
 }
 
@@ -80,9 +79,6 @@ export async function appDetail(control: Control, app: AppRow): Promise<AppDetai
     routes: (await routesOf(db, app.id)).map(formatRoute),
     ports: Object.fromEntries(ports.map((row) => [row.process_type, row.port])),
     deployment: app.active_deployment,
-  };
-}
-
     traffic: appTraffic(control.traffic, app.id),
     router: routerSettingsOf(app),
     maintenanceBy: maintenance && {
@@ -91,6 +87,9 @@ export async function appDetail(control: Control, app: AppRow): Promise<AppDetai
       page: maintenance.page !== undefined,
     },
     nginx: app.nginx !== null,
+  };
+}
+
 export async function instanceRows(control: Control, app: AppRow, all: boolean): Promise<InstanceRow[]> {
   let select = control.store.db
     .selectFrom('instances')

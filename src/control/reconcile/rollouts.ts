@@ -11,13 +11,13 @@ import type { Formation, ReleaseProcesses } from '../deploy/types.ts';
 import { canaryOf, servedPercent, wantedPercent } from '../rollout/canary.ts';
 import { decide, type RolloutDecision, type RolloutInput } from '../rollout/machine.ts';
 import type { AppRow, DeploymentRow, RolloutRow } from '../store/schema.ts';
+import { judgeCanary, moveCanary } from './canaries.ts';
 import { capacityProblem } from './capacity.ts';
 import { hostTrouble, lastLines } from './evidence.ts';
-import { judgeCanary, moveCanary } from './canaries.ts';
 import { grayWorkloads, observeStable } from './gray.ts';
+import { note } from './note.ts';
 
 export async function advanceRollout(control: Control, app: AppRow, deployment: DeploymentRow): Promise<void> {
-import { note } from './note.ts';
   const row = await control.store.db
     .selectFrom('rollouts')
     .selectAll()
@@ -38,10 +38,10 @@ import { note } from './note.ts';
     // Going back is as far as it can be; the steady state goes on trying.
     if (problem) return wentBack(control, app, deployment, row, decision.state === 'failing' ? 'failed' : 'cancelled');
   }
-  const waitsFor = (await moveCanary(control, app, deployment, row, decision)) ?? decision.waitsFor;
-  if (waitsFor !== row.waits_for) {
   const worse = decision.state === 'running' || decision.state === 'paused' ? judgeCanary(control, app, row) : null;
   if (worse) return turnBack(control, app, deployment, row, worse);
+  const waitsFor = (await moveCanary(control, app, deployment, row, decision)) ?? decision.waitsFor;
+  if (waitsFor !== row.waits_for) {
     await control.store.db.updateTable('rollouts').set({ waits_for: waitsFor }).where('id', '=', row.id).execute();
   }
   if (decision.state === 'succeeded') await succeed(control, app, deployment, row);
@@ -138,11 +138,11 @@ async function turnBack(
     .where('id', '=', row.id)
     .where('state', 'in', ['running', 'paused'])
     .execute();
+  control.canaries.forget(row.id);
   const back = row.from_release === null ? 'Nothing was running before.' : `Going back to v${row.from_release}.`;
   await note(control, app, deployment, 'rollout.failing', `v${row.to_release}: ${error.message} ${back}`);
   control.wake.app(app.id);
 }
-  control.canaries.forget(row.id);
 
 async function wentBack(
   control: Control,

@@ -105,8 +105,16 @@ export class LineFile {
 
   /** The open file with room for `more` bytes; null: there is none. */
   #open(more: number): number | null {
-    const fd = this.#fd ?? this.#reopen();
-    if ('allocated' in this.#bound) return fstatSync(fd).blocks * 512 < this.#bound.allocated ? fd : null;
+    let fd = this.#fd ?? this.#reopen();
+    if ('allocated' in this.#bound) {
+      if (fstatSync(fd).nlink === 0) {
+        // It was removed, since its app was gone for long.
+        closeSync(fd);
+        this.#fd = null;
+        fd = this.#reopen();
+      }
+      return fstatSync(fd).blocks * 512 < this.#bound.allocated ? fd : null;
+    }
     if (this.#size === 0 || this.#size + more <= this.#bound.rotateAt) return fd;
     closeSync(fd);
     this.#fd = null;

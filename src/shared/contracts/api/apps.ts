@@ -45,9 +45,6 @@ export const formation = z.record(
 );
 export type Formation = z.infer<typeof formation>;
 
-/** GET A */
-export const appDetail = z.extend(appSummary, {
-  id: z.string(),
 /** What an app's routers answered lately: since `since`, some minutes ago or when the control plane began. */
 export const appTraffic = z.object({
   since: iso,
@@ -69,6 +66,9 @@ export const appTraffic = z.object({
 });
 export type AppTraffic = z.infer<typeof appTraffic>;
 
+/** GET A */
+export const appDetail = z.extend(appSummary, {
+  id: z.string(),
   createdAt: iso,
   stack: z.nullable(z.string()),
   base: z.nullable(z.string()),
@@ -77,15 +77,15 @@ export type AppTraffic = z.infer<typeof appTraffic>;
   /** Router ports of `service` processes: process type -> port. */
   ports: z.record(z.string(), z.int()),
   deployment: z.nullable(z.string()),
-});
-export type AppDetail = z.infer<typeof appDetail>;
-
   traffic: appTraffic,
   /** In force at the routers; {}: their defaults. */
   router: routerSettings,
   maintenanceBy: z.nullable(z.object({ by: z.string(), since: iso, page: z.boolean() })),
   /** Has nginx configuration of its own (`paas routes nginx`). */
   nginx: z.boolean(),
+});
+export type AppDetail = z.infer<typeof appDetail>;
+
 /** POST A/pushes */
 export const pushRequest = z.object({
   source: z.object({
@@ -238,17 +238,9 @@ export const configChange = z.object({
 });
 
 /** GET A/routes; POST A/routes, DELETE A/routes with {route} */
-export const routeRow = z.object({
-  route: z.string(),
-  url: z.string(),
-  process: z.string(),
-  /** Requests over plain HTTP are sent to https://. */
-  https: z.boolean(),
-});
+export const routeRow = z.object({ route: z.string(), url: z.string(), process: z.string() });
 export const routesResponse = z.object({ routes: z.array(routeRow) });
-/** `https` of POST: absent leaves it as it is (false for a new route). */
-export const routeRequest = z.object({ route: routeText, https: z.optional(z.boolean()) });
-export const routeAnswer = z.object({ route: z.string(), changed: z.boolean(), warnings: z.array(z.string()) });
+export const routeRequest = z.object({ route: routeText });
 
 /** GET A/releases */
 export const releaseRow = z.object({
@@ -266,19 +258,6 @@ export type ReleaseRow = z.infer<typeof releaseRow>;
 export const releasesResponse = z.array(releaseRow);
 export const rollbackRequest = z.object({ to: z.optional(z.int().check(z.positive())) });
 
-/** GET A/rollout (null when none is known); POST A/rollout/{pause,continue,cancel} */
-export const rolloutView = z.object({
-  id: z.string(),
-  state: z.enum(['running', 'paused', 'cancelling', 'succeeded', 'failed', 'cancelled', 'superseded']),
-  strategy,
-  maxInFlight: z.int(),
-  canary: z.nullable(
-    z.object({
-      steps: z.array(z.int()),
-      /** Index of the step under way. */
-      step: z.int(),
-      /** The share of the requests that the new release gets now. */
-      percent: z.int(),
 const canaryFigures = {
   release: z.int(),
   requests: z.int(),
@@ -303,12 +282,29 @@ export const canaryAnalysisView = z.object({
 });
 export type CanaryAnalysisView = z.infer<typeof canaryAnalysisView>;
 
+/** GET A/rollout (null when none is known); POST A/rollout/{pause,continue,cancel} */
+export const rolloutView = z.object({
+  id: z.string(),
+  state: z.enum(['running', 'paused', 'cancelling', 'succeeded', 'failed', 'cancelled', 'superseded']),
+  strategy,
+  maxInFlight: z.int(),
+  canary: z.nullable(
+    z.object({
+      steps: z.array(z.int()),
+      /** Index of the step under way. */
+      step: z.int(),
+      /** The share of the requests that the new release gets now. */
+      percent: z.int(),
       /** Since when the step's instances serve; null while they start. */
       reachedAt: z.nullable(iso),
       /** null: a person decides (`paas rollout continue`). */
       waitMs: z.nullable(z.int()),
+      /** null before the first step is reached, and when the rollout is over. */
+      analysis: z.nullable(canaryAnalysisView),
     }),
   ),
+  /** Why it went back, or goes. */
+  error: z.nullable(z.string()),
   from: z.nullable(z.int()),
   to: z.int(),
   startedAt: iso,
@@ -320,7 +316,3 @@ export type CanaryAnalysisView = z.infer<typeof canaryAnalysisView>;
 });
 export type RolloutView = z.infer<typeof rolloutView>;
 export const rolloutResponse = z.object({ rollout: z.nullable(rolloutView) });
-      /** null before the first step is reached, and when the rollout is over. */
-      analysis: z.nullable(canaryAnalysisView),
-  /** Why it went back, or goes. */
-  error: z.nullable(z.string()),
