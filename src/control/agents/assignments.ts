@@ -3,6 +3,7 @@ import type { Assignment } from '../../shared/contracts/agent.ts';
 import type { InstanceSpec } from '../../shared/contracts/instances.ts';
 import type { Control } from '../context.ts';
 import type { ReleaseProcesses, Config } from '../deploy/types.ts';
+import type { Db, Trx } from '../store/open.ts';
 import type { AppRow, ImageRow, InstanceRow, ReleaseRow } from '../store/schema.ts';
 import { runsOnce } from '../store/instances.ts';
 import { appEnvironment } from '../deploy/environment.ts';
@@ -59,14 +60,15 @@ export async function releaseFacts(control: Control, appId: string, version: num
   return { app, release, image, processes, config: await openConfig(control, appId, release.config_version) };
 }
 
-/** The values of a config version; version 0 is the empty config of an app without any. */
+/** The values of a config version; version 0 is the empty config of an app without any. @param db inside a transaction */
 export async function openConfig(
   control: Pick<Control, 'store' | 'sealer'>,
   appId: string,
   version: number,
+  db: Db | Trx = control.store.db,
 ): Promise<Config> {
   if (version === 0) return {};
-  const row = await control.store.db
+  const row = await db
     .selectFrom('config_versions')
     .select('values')
     .where('app_id', '=', appId)

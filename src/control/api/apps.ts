@@ -2,7 +2,8 @@
 import * as api from '../../shared/contracts/api.ts';
 import { PaasError } from '../../shared/errors.ts';
 import { formationOf, requireApp } from '../deploy/apps.ts';
-import { abandonRollouts, finish, insertDeployment, presentDeployment, unfinished } from '../deploy/deployments.ts';
+import { endAll, insertDeployment, presentDeployment } from '../deploy/deployments.ts';
+import { cancelUselessBuilds, changeEffects, underWay } from '../deploy/during.ts';
 import { endpoint, type Call, type Endpoint } from './define.ts';
 import { appOf, appPath, audit, nameOf } from './naming.ts';
 import { plan, push } from './push.ts';
@@ -115,28 +116,26 @@ async function switchState(call: Call<unknown>, state: 'active' | 'stopped'): Pr
   const app = await appOf(call);
   if (app.release === null)
     throw new PaasError('conflict', `${app.name} has no release yet.`, { hint: '`paas push` makes one.' });
-  if (app.state === state) return { deployment: null };
   const kind = state === 'active' ? 'start' : 'stop';
   const answer = await call.commit(async (trx) => {
+    const present = await requireApp(trx, nameOf(call.params));
+    const active = await underWay(trx, present);
+    // Whoever starts it wants it to run, also when the push that starts it now is taken back.
+    if (kind === 'start' && active?.rollout)
+      await changeEffects(trx, active.rollout, () => ({ stateBefore: 'active' }));
+    if (present.state === state) return { deployment: null };
+    if (kind === 'stop') await endAll(trx, present);
     await trx.updateTable('apps').set({ state }).where('id', '=', app.id).execute();
-    const open = await trx
-      .selectFrom('deployments')
-      .selectAll()
-      .where('app_id', '=', app.id)
-      .where('state', 'in', unfinished)
-      .execute();
-    if (state === 'stopped') {
-      for (const deployment of open) await finish(trx, deployment, { state: 'cancelled' });
-      await abandonRollouts(trx, app.id, 'cancelled');
-    }
     const row = await insertDeployment(trx, app.id, {
       kind,
       actor: call.principal.name,
       state: 'rolling',
-      ...(app.release === null ? {} : { release: app.release }),
+      ...(present.release === null ? {} : { release: present.release }),
     });
     return { deployment: await presentDeployment(control, row, trx) };
   });
+  if (answer.deployment === null) return answer;
+  await cancelUselessBuilds(control, app.id);
   await audit(call, `app.${kind}`, app, kind === 'stop' ? 'stopped' : 'started', { deployment: answer.deployment.id });
   control.wake.app(app.id);
   control.wake.routes();
@@ -147,21 +146,12 @@ async function destroy(call: Call<unknown>): Promise<unknown> {
   const { control } = call;
   const app = await requireApp(control.store.db, nameOf(call.params));
   await call.commit(async (trx) => {
-    await trx
-      .updateTable('apps')
-      .set({ state: 'destroying', active_deployment: null })
-      .where('id', '=', app.id)
-      .execute();
-    const open = await trx
-      .selectFrom('deployments')
-      .selectAll()
-      .where('app_id', '=', app.id)
-      .where('state', 'in', unfinished)
-      .execute();
-    for (const deployment of open) await finish(trx, deployment, { state: 'cancelled' });
+    await endAll(trx, await requireApp(trx, nameOf(call.params)));
+    await trx.updateTable('apps').set({ state: 'destroying' }).where('id', '=', app.id).execute();
     await trx.deleteFrom('routes').where('app_id', '=', app.id).execute();
     return { app: app.name, state: 'destroying' };
   });
+  await cancelUselessBuilds(control, app.id);
   await audit(call, 'app.destroy', app, 'destroy was asked for');
   control.wake.app(app.id);
   control.wake.routes();

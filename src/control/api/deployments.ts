@@ -2,14 +2,15 @@
 import * as api from '../../shared/contracts/api.ts';
 import { PaasError } from '../../shared/errors.ts';
 import type { Control } from '../context.ts';
-import { finish, presentDeployment, unfinished } from '../deploy/deployments.ts';
+import { requireApp } from '../deploy/apps.ts';
+import { endActive, presentDeployment, unfinished } from '../deploy/deployments.ts';
 import { inputOf } from '../reconcile/rollouts.ts';
 import { canaryOf, nextStep } from '../rollout/canary.ts';
 import { canaryView } from '../rollout/view.ts';
 import type { AppRow, DeploymentRow, RolloutRow } from '../store/schema.ts';
 import { sameBatch } from '../../engines/port.ts';
 import { endpoint, type Call, type Endpoint } from './define.ts';
-import { appOf, appPath, audit } from './naming.ts';
+import { appOf, appPath, audit, nameOf } from './naming.ts';
 import { openSse, Pulse, type Sse } from './sse.ts';
 
 async function deploymentOf(call: Call<unknown>, app: AppRow): Promise<DeploymentRow> {
@@ -123,6 +124,8 @@ async function steer(call: Call<unknown>, verb: 'pause' | 'continue' | 'cancel')
       .where('finished_at', 'is', null)
       .executeTakeFirst();
     if (row) {
+      // It is on its way back already.
+      if (verb === 'cancel' && row.state === 'failing') return { rollout: null };
       const allowed = row.state === 'running' || row.state === 'paused' || row.state === target;
       if (!allowed)
         throw new PaasError('conflict', `The rollout is ${row.state}.`, { hint: 'See `paas rollout status`.' });
@@ -130,19 +133,20 @@ async function steer(call: Call<unknown>, verb: 'pause' | 'continue' | 'cancel')
       await trx.updateTable('rollouts').set(change).where('id', '=', row.id).execute();
       return { rollout: null };
     }
+    const present = await requireApp(trx, nameOf(call.params));
     const deployment = await trx
       .selectFrom('deployments')
       .selectAll()
       .where('app_id', '=', app.id)
       .where('state', 'in', unfinished)
-      .where('id', '=', app.active_deployment ?? '')
+      .where('id', '=', present.active_deployment ?? '')
       .executeTakeFirst();
     if (!deployment || verb !== 'cancel') {
       throw new PaasError('conflict', `Nothing of ${app.name} is being rolled out.`, {
         hint: `See \`paas releases -a ${app.name}\`.`,
       });
     }
-    await finish(trx, deployment, { state: 'cancelled' });
+    await endActive(trx, present, 'cancelled');
     return { rollout: null };
   });
   const deployment = await control.store.db

@@ -2,15 +2,28 @@
 import { isIP } from 'node:net';
 import type * as z from 'zod/mini';
 import * as api from '../../shared/contracts/api.ts';
-import { PaasError } from '../../shared/errors.ts';
+import type { Condition } from '../../shared/contracts/routes.ts';
+import { asPaasError, PaasError } from '../../shared/errors.ts';
 import { compileRules } from '../../shared/gray/choose.ts';
+import { openRegions, type RegionsOf } from '../../shared/gray/regions.ts';
 import { formatConditions, parseConditions } from '../../shared/gray/rules-text.ts';
 import { cookieName, readShare, shareOfAddress } from '../../shared/gray/sticky.ts';
 import { newId } from '../../shared/ids.ts';
+import type { Control } from '../context.ts';
 import { requireApp } from '../deploy/apps.ts';
-import { grayColumn, grayOf, grayReleases, withoutRule, withRule, type KeptRule } from '../deploy/gray.ts';
+import { underWay } from '../deploy/during.ts';
+import {
+  grayColumn,
+  grayOf,
+  grayReleases,
+  withoutRule,
+  withRule,
+  type GrayState,
+  type KeptRule,
+} from '../deploy/gray.ts';
 import { releaseRow } from '../deploy/push.ts';
 import type { ReleaseProcesses } from '../deploy/types.ts';
+import type { Trx } from '../store/open.ts';
 import type { AppRow } from '../store/schema.ts';
 import { endpoint, type Call, type Endpoint } from './define.ts';
 import { appOf, appPath, audit, nameOf } from './naming.ts';
@@ -67,6 +80,7 @@ async function add(call: Call<z.infer<typeof api.grayAdd>>): Promise<unknown> {
   const { control, body, principal } = call;
   const app = await appOf(call);
   const all = parseConditions(body.match);
+  requireRegions(control, all);
   const release = await releaseRow(control, app.id, body.release);
   if (!release) {
     throw new PaasError('not_found', `${app.name} has no release v${body.release}.`, {
@@ -80,15 +94,41 @@ async function add(call: Call<z.infer<typeof api.grayAdd>>): Promise<unknown> {
   if (Object.keys(counts).length === 0)
     throw new PaasError('conflict', `v${body.release} has no web process to which requests could go.`);
   const rule = { id: newId('gry'), release: body.release, all, by: principal.name, createdAt: Date.now() };
-  return change(call, 'gray.add', (present) => withRule(grayOf(present), rule, present.release, counts));
+  return change(call, 'gray.add', async (present, trx) => {
+    const active = await underWay(trx, present);
+    if (active?.rollout?.to_release === body.release && body.release !== present.release) {
+      throw new PaasError(
+        'conflict',
+        `v${body.release} is being rolled out: how much of it runs is the rollout's matter.`,
+        {
+          hint: `Wait for its end, or take it back first: \`paas rollout cancel -a ${present.name}\`. A canary shows it to some of the clients, too.`,
+        },
+      );
+    }
+    return withRule(grayOf(present), rule, present.release, counts);
+  });
 }
 
-async function change(call: Call<unknown>, kind: string, next: (app: AppRow) => ReturnType<typeof grayOf>) {
+/** @throws PaasError conflict for a rule by region where nobody knows where clients are */
+function requireRegions({ settings }: Control, all: readonly Condition[]): void {
+  if (settings.router.regions !== undefined || !all.some(({ kind }) => kind === 'region')) return;
+  throw new PaasError('conflict', 'Rules by region need a database that tells where clients are; none is configured.', {
+    hint:
+      "Put one in MaxMind's format (GeoLite2-City.mmdb) on the router hosts, and name it: `paas up --regions FILE` on this " +
+      'machine, `router: {"regions": "/path"}` in the configuration of a server.',
+  });
+}
+
+async function change(
+  call: Call<unknown>,
+  kind: string,
+  next: (app: AppRow, trx: Trx) => GrayState | Promise<GrayState>,
+) {
   const { control } = call;
   const app = await appOf(call);
   const view = await call.commit(async (trx) => {
     const present = await requireApp(trx, nameOf(call.params));
-    const gray = grayColumn(next(present));
+    const gray = grayColumn(await next(present, trx));
     await trx.updateTable('apps').set({ gray }).where('id', '=', present.id).execute();
     return viewOf({ ...present, gray });
   });
@@ -116,21 +156,40 @@ async function test(call: Call<z.infer<typeof api.grayTest>>): Promise<api.GrayT
     }),
   );
   const key = Buffer.from(await control.routing.stickyKey(), 'base64url');
+  const places = await regionsFor(control, state);
   const chosen = compileRules(state.rules)({
     address: body.ip,
     header: (name) => headers.get(name),
     cookie: (name) => cookies.get(name),
-    regions: () => [],
+    regions: () => places.of(body.ip),
     share: () => readShare(key, app.id, cookies.get(cookieName) ?? '') ?? shareOfAddress(key, app.id, body.ip),
   });
   const rule = chosen ? state.rules[chosen.rule]! : null;
   const release = rule?.release ?? app.release;
   const stable = app.release === null ? 'nothing is live' : `v${app.release} is the stable release`;
-  if (!rule) return { release, rule: null, why: `no rule holds; ${stable}` };
-  const why = `rule ${chosen!.rule + 1} (${formatConditions(rule.all)}) leads to v${rule.release}`;
+  if (!rule) return { release, rule: null, why: `no rule holds${places.but}; ${stable}` };
+  const why = `rule ${chosen!.rule + 1} (${formatConditions(rule.all)}) leads to v${rule.release}${places.but}`;
   const isThere =
     !grayReleases(state).includes(rule.release) || control.routing.hasEndpoint(app.id, rule.release)
       ? ''
       : `, which has no healthy instance now: ${stable}`;
   return { release: isThere === '' ? release : app.release, rule: ruleView(rule), why: why + isThere };
+}
+
+/**
+ * Where clients are, read where a rule asks for it. The database is on the router hosts; this machine need not have it.
+ * `but`: what the answer leaves out.
+ */
+async function regionsFor({ settings }: Control, { rules }: GrayState): Promise<{ of: RegionsOf; but: string }> {
+  const path = settings.router.regions;
+  const needed = rules.some(({ all }) => all.some(({ kind }) => kind === 'region'));
+  const nowhere: RegionsOf = () => [];
+  if (!needed) return { of: nowhere, but: '' };
+  const but = (why: string) => ({ of: nowhere, but: ` (rules by region are left out: ${why})` });
+  if (path === undefined) return but('no database is configured');
+  try {
+    return { of: await openRegions(path), but: '' };
+  } catch (error) {
+    return but(`on the control plane's machine, ${asPaasError(error).message.replace(/\.$/, '')}`);
+  }
 }

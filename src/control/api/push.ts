@@ -4,10 +4,13 @@ import { dnsLabel } from '../../shared/ids.ts';
 import type { Control } from '../context.ts';
 import { findApp, insertApp, requireApp, type AppName } from '../deploy/apps.ts';
 import { activate, insertDeployment, presentDeployment } from '../deploy/deployments.ts';
+import { cancelUselessBuilds, supersedeQueued, underWay } from '../deploy/during.ts';
 import { comparePush, describePush, type Push } from '../deploy/push.ts';
 import { buildHostFacts, planSource } from '../deploy/source.ts';
-import { requestPlace } from '../reconcile/advance.ts';
-import type { AppRow } from '../store/schema.ts';
+import { sameJson } from '../deploy/diff.ts';
+import { pushOf, requestPlace } from '../reconcile/advance.ts';
+import type { Trx } from '../store/open.ts';
+import type { AppRow, DeploymentRow } from '../store/schema.ts';
 import type { Call } from './define.ts';
 import { audit, nameOf, refuseDestroying } from './naming.ts';
 
@@ -41,6 +44,8 @@ export async function push(call: Call<Push>): Promise<unknown> {
   if (known && same && known.active_deployment === null && known.state === 'active') return unchanged(call, known);
   const made = await call.commit(async (trx) => {
     const app = (await findApp(trx, name)) ?? (await insertApp(trx, name));
+    const joined = await theSameUnderWay(trx, call, app);
+    if (joined) return { joined: true, deployment: await presentDeployment(control, joined, trx) };
     const busy = app.active_deployment !== null && body.concurrent === 'wait';
     const request = control.sealer.seal(JSON.stringify(body), requestPlace(app.id));
     const row = await insertDeployment(trx, app.id, {
@@ -49,16 +54,28 @@ export async function push(call: Call<Push>): Promise<unknown> {
       state: busy ? 'queued' : 'building',
       request,
     });
-    if (!busy) await activate(trx, app, row.id);
-    return presentDeployment(control, row, trx);
+    if (!busy) {
+      await supersedeQueued(trx, app.id);
+      await activate(trx, app, row.id);
+    }
+    return { joined: false, deployment: await presentDeployment(control, row, trx) };
   });
+  if (made.joined) return made.deployment;
   const app = await requireApp(control.store.db, name);
-  await cancelOldBuilds(control, app.id);
+  await cancelUselessBuilds(control, app.id);
   await audit(call, 'app.push', app, `pushed ${body.message || body.source.tree.slice(0, 12)}`, {
-    deployment: made.id,
+    deployment: made.deployment.id,
   });
   control.wake.app(app.id);
-  return made;
+  return made.deployment;
+}
+
+/** A push of the same that is under way, so that a repeated command does not begin anew. One that goes back is none. */
+async function theSameUnderWay(trx: Trx, { control, body }: Call<Push>, app: AppRow): Promise<DeploymentRow | null> {
+  const active = await underWay(trx, app);
+  if (active?.deployment.kind !== 'push' || active.goesBack) return null;
+  const plain = ({ message: _, concurrent: __, ...push }: Push) => push;
+  return sameJson(plain(pushOf(control, active.deployment)), plain(body)) ? active.deployment : null;
 }
 
 /** Nothing differs: an answer without a deployment. */
@@ -83,17 +100,4 @@ async function unchanged(call: Call<Push>, app: AppRow): Promise<unknown> {
   };
   await call.control.store.db.updateTable('apps').set({ state: 'active' }).where('id', '=', app.id).execute();
   return presentDeployment(call.control, { ...row, ...rest });
-}
-
-/** Builds of deployments that were superseded are of no use any more. */
-async function cancelOldBuilds(control: Control, appId: string): Promise<void> {
-  const rows = await control.store.db
-    .selectFrom('deployments')
-    .innerJoin('builds', 'builds.id', 'deployments.build_id')
-    .select('builds.id')
-    .where('deployments.app_id', '=', appId)
-    .where('deployments.state', 'in', ['superseded', 'cancelled'])
-    .where('builds.state', 'in', ['queued', 'running'])
-    .execute();
-  for (const { id } of rows) await control.builds.cancel(id);
 }

@@ -1,14 +1,17 @@
 /** Handlers of what changes size or incarnation without a new release: scale, restart. */
 import type * as z from 'zod/mini';
 import type * as api from '../../shared/contracts/api.ts';
+import type { ScaleRequest } from '../../shared/contracts/api.ts';
 import { PaasError } from '../../shared/errors.ts';
 import { formationOf, requireApp } from '../deploy/apps.ts';
-import { activate, finish, insertDeployment, presentDeployment, refuseWhileDeploying } from '../deploy/deployments.ts';
+import { activate, finish, insertDeployment, presentDeployment } from '../deploy/deployments.ts';
+import { changeEffects, nextEpoch, replaceRunning, scaleBoth, setAside, underWay } from '../deploy/during.ts';
+import { effectsOf } from '../deploy/effects.ts';
 import { beginRollout } from '../deploy/release.ts';
-import { scaleFormation } from '../deploy/scale.ts';
+import { scaleFormation, type Scaled } from '../deploy/scale.ts';
 import type { ReleaseProcesses } from '../deploy/types.ts';
 import type { Trx } from '../store/open.ts';
-import type { AppRow } from '../store/schema.ts';
+import type { AppRow, RolloutRow } from '../store/schema.ts';
 import type { Call } from './define.ts';
 import { appOf, audit, nameOf } from './naming.ts';
 
@@ -17,10 +20,14 @@ export async function scale(call: Call<z.infer<typeof api.scaleRequest>>): Promi
   const app = await appOf(call);
   const answer = await call.commit(async (trx) => {
     const present = await requireApp(trx, nameOf(call.params));
-    const { formation, changed, rolls } = scaleFormation(formationOf(present), call.body, control.settings.cluster);
+    const active = await underWay(trx, present);
+    const scaled = scaleFormation(formationOf(present), call.body, control.settings.cluster);
+    const { formation } = scaled;
+    const changed = [...scaled.changed, ...(active?.rollout ? ofOldOnly(active.rollout, scaled, call.body) : [])];
     if (changed.length === 0) return { formation, deployment: null, changed };
-    if (rolls && present.release !== null) {
-      const deployment = await rollInPlace(trx, call, present, 'scale', formation);
+    const isUp = present.release !== null && present.state === 'active';
+    if (scaled.rolls && isUp && !active?.rollout) {
+      const deployment = await rollInPlace(trx, call, await setAside(trx, present), 'scale', formation);
       return { formation, deployment, changed };
     }
     await trx
@@ -28,13 +35,19 @@ export async function scale(call: Call<z.infer<typeof api.scaleRequest>>): Promi
       .set({ formation: JSON.stringify(formation) })
       .where('id', '=', app.id)
       .execute();
+    if (active?.rollout) {
+      const types = Object.keys(call.body.processes);
+      const asked = Object.fromEntries(types.map((type) => [type, formation[type]!]));
+      await changeEffects(trx, active.rollout, (effects) => scaleBoth(effects, asked));
+      if (scaled.rolls) await replaceRunning(trx, app.id, types);
+    }
     const row = await insertDeployment(trx, app.id, {
       kind: 'scale',
       actor: call.principal.name,
       state: 'rolling',
-      ...(app.release === null ? {} : { release: app.release }),
+      ...(present.release === null ? {} : { release: present.release }),
     });
-    if (app.release === null) await finish(trx, row, { state: 'succeeded' });
+    if (present.release === null) await finish(trx, row, { state: 'succeeded' });
     return { formation, deployment: await presentDeployment(control, row, trx), changed };
   });
   if (answer.changed.length > 0) {
@@ -50,6 +63,17 @@ export async function scale(call: Call<z.infer<typeof api.scaleRequest>>): Promi
   return { formation: answer.formation, deployment: answer.deployment };
 }
 
+/** What a scale changes of the old release alone, since the push under way had brought the new one there by itself. */
+function ofOldOnly(rollout: RolloutRow, { formation }: Scaled, { processes }: ScaleRequest): string[] {
+  const before = effectsOf(rollout).formationBefore;
+  return Object.keys(processes).flatMap((type) => {
+    const old = before[type];
+    const now = formation[type];
+    if (!old || !now || old.instances === now.instances) return [];
+    return [`${type} of v${rollout.from_release ?? '?'} ${old.instances} -> ${now.instances}`];
+  });
+}
+
 /** A rollout of the release in force onto itself: new instances beside the old ones, so that nothing is interrupted. */
 async function rollInPlace(
   trx: Trx,
@@ -59,7 +83,6 @@ async function rollInPlace(
   formation = formationOf(app),
 ) {
   const { control } = call;
-  refuseWhileDeploying(app);
   if (app.release === null)
     throw new PaasError('conflict', `${app.name} has no release yet.`, { hint: '`paas push` makes one.' });
   const release = await trx
@@ -77,7 +100,7 @@ async function rollInPlace(
   await activate(trx, app, row.id);
   await beginRollout(trx, control, app, {
     deploymentId: row.id,
-    to: { release: app.release, epoch: app.epoch + 1 },
+    to: { release: app.release, epoch: await nextEpoch(trx, app) },
     strategy: 'rolling',
     maxInFlight: undefined,
     formation,
@@ -95,9 +118,13 @@ export async function restart(call: Call<z.infer<typeof api.restartRequest>>): P
   const app = await appOf(call);
   const one = body.instance ?? body.process;
   if (one !== undefined) return restartSome(call, app, one);
-  const answer = await call.commit(async (trx) => ({
-    deployment: await rollInPlace(trx, call, await requireApp(trx, nameOf(call.params)), 'restart'),
-  }));
+  const answer = await call.commit(async (trx) => {
+    const present = await requireApp(trx, nameOf(call.params));
+    const active = await underWay(trx, present);
+    if (!active?.rollout) return { deployment: await rollInPlace(trx, call, await setAside(trx, present), 'restart') };
+    await replaceRunning(trx, app.id);
+    return { deployment: await waited(trx, call, present) };
+  });
   await audit(call, 'app.restart', app, 'restarted', { deployment: answer.deployment.id });
   control.wake.app(app.id);
   return answer;
@@ -122,15 +149,20 @@ async function restartSome(call: Call<unknown>, app: AppRow, which: string): Pro
   const ids = chosen.map((row) => row.id);
   const answer = await call.commit(async (trx) => {
     await trx.updateTable('instances').set({ replacing: 1 }).where('id', 'in', ids).execute();
-    const row = await insertDeployment(trx, app.id, {
-      kind: 'restart',
-      actor: call.principal.name,
-      state: 'rolling',
-      ...(app.release === null ? {} : { release: app.release }),
-    });
-    return { deployment: await presentDeployment(control, row, trx) };
+    return { deployment: await waited(trx, call, app) };
   });
   await audit(call, 'app.restart', app, `restarted ${which}`, { deployment: answer.deployment.id });
   control.wake.app(app.id);
   return answer;
+}
+
+/** A restart beside whatever is under way: it has come when nothing is left that is to be replaced. */
+async function waited(trx: Trx, call: Call<unknown>, app: AppRow) {
+  const row = await insertDeployment(trx, app.id, {
+    kind: 'restart',
+    actor: call.principal.name,
+    state: 'rolling',
+    ...(app.release === null ? {} : { release: app.release }),
+  });
+  return presentDeployment(call.control, row, trx);
 }

@@ -1,11 +1,13 @@
 /** Deployment rows: begin, supersede, end. Every change that is rolled out or waited for is one. */
 import type { Deployment } from '../../shared/contracts/api.ts';
-import { PaasError } from '../../shared/errors.ts';
+import type { PaasError } from '../../shared/errors.ts';
 import { newId } from '../../shared/ids.ts';
 import type { Control } from '../context.ts';
 import type { Db, Trx } from '../store/open.ts';
 import type { AppRow, DeploymentRow } from '../store/schema.ts';
 import { effectsOf, undoEffects } from './effects.ts';
+import { discardRelease } from './during.ts';
+import { endOnce } from './once.ts';
 import { routesOf } from './routes.ts';
 import { urlOf } from './apps.ts';
 
@@ -51,15 +53,17 @@ export async function insertDeployment(trx: Trx, appId: string, wish: NewDeploym
  * as it is then.
  */
 export async function activate(trx: Trx, app: AppRow, next: string): Promise<AppRow> {
-  if (app.active_deployment !== null && app.active_deployment !== next) {
-    await trx
-      .updateTable('deployments')
-      .set({ state: 'superseded', finished_at: Date.now() })
-      .where('id', '=', app.active_deployment)
-      .where('state', 'in', unfinished)
-      .execute();
-    await abandonRollouts(trx, app.id, 'superseded');
-  }
+  if (app.active_deployment !== next) await endActive(trx, app, 'superseded');
+  // Whoever waits for the way back to end waits in vain.
+  await trx
+    .updateTable('deployments')
+    .set({ state: 'superseded', finished_at: Date.now() })
+    .where('app_id', '=', app.id)
+    .where('kind', '=', 'rollback')
+    .where('state', '=', 'rolling')
+    .where('rollout_id', 'is', null)
+    .where('id', '!=', next)
+    .execute();
   return trx
     .updateTable('apps')
     .set({ active_deployment: next })
@@ -68,12 +72,47 @@ export async function activate(trx: Trx, app: AppRow, next: string): Promise<App
     .executeTakeFirstOrThrow();
 }
 
-/** @throws PaasError locked while a deployment of the app is under way */
-export function refuseWhileDeploying(app: AppRow): void {
-  if (app.active_deployment === null) return;
-  throw new PaasError('locked', `A deployment of ${app.name} is under way.`, {
-    hint: `Wait for it, or cancel it: \`paas rollout cancel -a ${app.name}\`.`,
-  });
+/**
+ * Ends the app's active deployment where it stands: its rollout, its effects, its release command. One that was on its
+ * way back already ends as what it was going to be, with its reason.
+ */
+export async function endActive(trx: Trx, app: AppRow, state: 'superseded' | 'cancelled'): Promise<void> {
+  const { active_deployment: id } = app;
+  if (id === null) return;
+  const rollout = await trx
+    .selectFrom('rollouts')
+    .select(['state', 'error'])
+    .where('deployment_id', '=', id)
+    .where('finished_at', 'is', null)
+    .executeTakeFirst();
+  const failing = rollout?.state === 'failing';
+  const end = failing ? 'failed' : rollout?.state === 'cancelling' ? 'cancelled' : state;
+  await trx
+    .updateTable('deployments')
+    .set({ state: end, finished_at: Date.now(), ...(failing ? { error: rollout.error } : {}) })
+    .where('id', '=', id)
+    .where('state', 'in', unfinished)
+    .execute();
+  await trx.updateTable('apps').set({ active_deployment: null }).where('id', '=', app.id).execute();
+  const { release } = await trx
+    .selectFrom('deployments')
+    .select('release')
+    .where('id', '=', id)
+    .executeTakeFirstOrThrow();
+  if (release !== null && release !== app.release) await discardRelease(trx, app.id, release);
+  await endOnce(trx, app.id, id);
+  await abandonRollouts(trx, app.id, end);
+}
+
+/** Ends everything that is under way or waits: the app stops or goes. */
+export async function endAll(trx: Trx, app: AppRow): Promise<void> {
+  await endActive(trx, app, 'cancelled');
+  await trx
+    .updateTable('deployments')
+    .set({ state: 'cancelled', finished_at: Date.now() })
+    .where('app_id', '=', app.id)
+    .where('state', 'in', unfinished)
+    .execute();
 }
 
 /** Ends the app's unfinished rollouts where they are, and takes their effects back. */

@@ -5,9 +5,8 @@
 import type { Trx } from '../store/open.ts';
 import type { AppRow, RolloutRow } from '../store/schema.ts';
 import { formationOf } from './apps.ts';
-import { sameJson } from './diff.ts';
 import type { Formation, ManifestMemory } from './types.ts';
-import { removeRoute } from './routes.ts';
+import { dropTcpPorts, removeRoute } from './routes.ts';
 
 export interface Effects {
   formationBefore: Formation;
@@ -24,42 +23,76 @@ export interface Effects {
 
 export const effectsOf = (rollout: Pick<RolloutRow, 'effects'>): Effects => JSON.parse(rollout.effects) as Effects;
 
+/** After the new release was put in force. */
 export async function completeEffects(trx: Trx, appId: string, effects: Effects): Promise<void> {
   for (const route of effects.routesToRemove) await removeRoute(trx, appId, route);
+  const { release } = await trx.selectFrom('apps').select('release').where('id', '=', appId).executeTakeFirstOrThrow();
+  if (release !== null) await dropTcpPorts(trx, appId, release);
 }
 
 export async function undoEffects(trx: Trx, app: AppRow, effects: Effects): Promise<void> {
-  const formation: Formation = {};
-  const present = formationOf(app);
-  const types = app.release === null ? Object.keys(present) : Object.keys(effects.formationBefore);
-  for (const type of types) {
-    const now = present[type];
-    const before = effects.formationBefore[type];
-    const untouched = now === undefined || sameJson(now, effects.formationAfter[type]);
-    const value = untouched ? (before ?? now) : now;
-    if (value) formation[type] = value;
-  }
   const configUntouched = app.config_version === effects.configAfter && app.release !== null;
+  const stopped = effects.stateBefore === 'stopped' && app.state === 'active';
   await trx
     .updateTable('apps')
     .set({
-      formation: JSON.stringify(formation),
+      formation: JSON.stringify(formationUndone(formationOf(app), effects, app.release === null)),
       ...(configUntouched ? { config_version: effects.configBefore } : {}),
       ...(effects.manifestBefore === null ? {} : { manifest: JSON.stringify(effects.manifestBefore) }),
+      ...(stopped ? { state: 'stopped' } : {}),
     })
     .where('id', '=', app.id)
     .execute();
   // The address of a first push stays: it says what is wrong with the app, and the next push uses it.
-  if (app.release !== null) for (const route of effects.routesAdded) await removeRoute(trx, app.id, route);
+  if (app.release === null) return;
+  for (const route of effects.routesAdded) await removeRoute(trx, app.id, route);
+  await dropTcpPorts(trx, app.id, app.release);
 }
+
+/** What was before, except each number that someone has changed since. A first release that failed keeps its own. */
+function formationUndone(present: Formation, effects: Effects, isFirst: boolean): Formation {
+  const formation: Formation = {};
+  for (const type of Object.keys(isFirst ? present : effects.formationBefore)) {
+    const now = present[type];
+    const before = effects.formationBefore[type];
+    if (!before) {
+      if (now) formation[type] = now;
+      continue;
+    }
+    const { instances } = scaledSince(effects, present, type) ?? before;
+    formation[type] = { ...before, instances, ...oldSize(effects, present, type) };
+  }
+  return formation;
+}
+
+const scaledSince = (effects: Effects, present: Formation, type: string): Formation[string] | undefined =>
+  present[type] !== undefined && present[type].instances !== effects.formationAfter[type]?.instances
+    ? present[type]
+    : undefined;
 
 /** How many instances of the old batch make its full strength: as before, unless someone has scaled since. */
 export function oldTargets(effects: Effects, present: Formation, types: readonly string[]): Record<string, number> {
   const targets: Record<string, number> = {};
   for (const type of types) {
-    const before = effects.formationBefore[type]?.instances ?? 0;
-    const scaled = present[type] !== undefined && present[type].instances !== effects.formationAfter[type]?.instances;
-    targets[type] = scaled ? (present[type]?.instances ?? before) : before;
+    const { instances } = scaledSince(effects, present, type) ?? effects.formationBefore[type] ?? { instances: 0 };
+    // What was stopped before is not started for the sake of a rollout.
+    targets[type] = effects.stateBefore === 'stopped' ? 0 : instances;
   }
   return targets;
+}
+
+/** Memory and cpu of an instance of the old batch: a push's own apply to the new one only, what was scaled since to both. */
+export function oldSize(
+  effects: Effects,
+  present: Formation,
+  type: string,
+): { memoryMb: number; cpu: number | null } | undefined {
+  const before = effects.formationBefore[type];
+  const after = effects.formationAfter[type];
+  const now = present[type];
+  if (!before) return undefined;
+  return {
+    memoryMb: now && now.memoryMb !== after?.memoryMb ? now.memoryMb : before.memoryMb,
+    cpu: now && now.cpu !== after?.cpu ? now.cpu : before.cpu,
+  };
 }

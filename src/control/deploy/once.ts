@@ -2,7 +2,8 @@
 import { chooseHost, freeRoom } from '../../engines/agents/placement.ts';
 import type { ProcessKind } from '../../shared/contracts/app-spec.ts';
 import type { Control } from '../context.ts';
-import { assignInstance, insertInstance, raiseGenerations, snapshotOf } from '../store/instances.ts';
+import { assignInstance, insertInstance, leave, raiseGenerations, snapshotOf } from '../store/instances.ts';
+import type { Trx } from '../store/open.ts';
 import type { InstanceRow } from '../store/schema.ts';
 
 export interface OneOff {
@@ -56,6 +57,33 @@ export async function findOnce(control: Control, appId: string, tag: string): Pr
     .where('app_id', '=', appId)
     .where('restart_token', '=', tag)
     .executeTakeFirst();
+}
+
+/** Ends the one-off with this tag, where it still runs: SIGTERM, and SIGKILL after its grace period. */
+export async function endOnce(trx: Trx, appId: string, tag: string): Promise<void> {
+  const rows = await trx
+    .selectFrom('instances')
+    .select('id')
+    .where('app_id', '=', appId)
+    .where('restart_token', '=', tag)
+    .where('ended_at', 'is', null)
+    .execute();
+  const ids = rows.map(({ id }) => id);
+  await raiseGenerations(trx, await leave(trx, ids));
+}
+
+/** Whether a one-off of this process type with another tag has not ended yet. */
+export async function othersRun(control: Control, appId: string, processType: string, tag: string): Promise<boolean> {
+  const row = await control.store.db
+    .selectFrom('instances')
+    .select('id')
+    .where('app_id', '=', appId)
+    .where('process_type', '=', processType)
+    .where('kind', '=', 'task')
+    .where('restart_token', 'not in', [tag, ''])
+    .where('ended_at', 'is', null)
+    .executeTakeFirst();
+  return row !== undefined;
 }
 
 /** Places a waiting one-off where there is room; without room it stays, and the next look tries again. */

@@ -93,11 +93,6 @@ export async function assignTcpPorts(
 ): Promise<void> {
   const rows = await trx.selectFrom('tcp_ports').selectAll().execute();
   const services = Object.entries(processes).flatMap(([type, { kind }]) => (kind === 'service' ? [type] : []));
-  for (const row of rows) {
-    if (row.app_id === appId && !services.includes(row.process_type)) {
-      await trx.deleteFrom('tcp_ports').where('port', '=', row.port).execute();
-    }
-  }
   const taken = new Set(rows.map((row) => row.port));
   for (const type of services) {
     if (rows.some((row) => row.app_id === appId && row.process_type === type)) continue;

@@ -7,11 +7,13 @@ import { releaseFacts } from '../agents/assignments.ts';
 import type { Control } from '../context.ts';
 import { finish } from '../deploy/deployments.ts';
 import { keptRunning } from '../deploy/diff.ts';
+import { nextEpoch } from '../deploy/during.ts';
 import { comparePush, rolloutPlan, type Push, type PushOutcome } from '../deploy/push.ts';
 import { applyConfig, beginRollout, ensureImage, insertRelease, putConfig } from '../deploy/release.ts';
+import { routerColumn } from '../deploy/router-settings.ts';
 import { addRoute, removeRoute } from '../deploy/routes.ts';
 import { buildHostFacts, planSource } from '../deploy/source.ts';
-import { runOnce, type OneOff } from '../deploy/once.ts';
+import { othersRun, runOnce, type OneOff } from '../deploy/once.ts';
 import type { Trx } from '../store/open.ts';
 import type { AppRow, DeploymentRow } from '../store/schema.ts';
 import { defaultMemoryMb } from '../../shared/contracts/app-spec.ts';
@@ -62,7 +64,8 @@ export async function advanceBuilding(control: Control, app: AppRow, deployment:
     if (!outcome.releaseDiffers) {
       await applyConfig(trx, app.id, version);
       if (app.release !== null && resized(outcome)) {
-        await beginRollout(trx, control, app, { ...wish, to: { release: app.release, epoch: app.epoch + 1 } });
+        const to = { release: app.release, epoch: await nextEpoch(trx, app) };
+        await beginRollout(trx, control, app, { ...wish, to });
       } else await applyOnTheSpot(trx, app, deployment, outcome);
       return;
     }
@@ -77,6 +80,7 @@ export async function advanceBuilding(control: Control, app: AppRow, deployment:
       imageId: image.id,
       configVersion: version,
       processes: outcome.processes,
+      router: routerColumn(outcome.router),
       description: describe(push),
       actor: deployment.actor,
     });
@@ -239,6 +243,8 @@ export async function advanceReleasing(control: Control, app: AppRow, deployment
     memoryMb: defaultMemoryMb,
     tag: deployment.id,
   };
+  // That of a push that was superseded comes to its end first: two at once would be in each other's way.
+  if (await othersRun(control, app.id, once.processType, once.tag)) return;
   const row = await runOnce(control, app.id, once);
   if (row.ended_at === null) return;
   const exit = row.exit === null ? null : (JSON.parse(row.exit) as { code: number | null; reason: string });

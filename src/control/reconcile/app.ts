@@ -7,7 +7,7 @@
  * Every step is recorded before the next begins and may be repeated: a server that is killed anywhere goes on from
  * what is recorded.
  */
-import type { ObservedInstance, Workload } from '../../engines/port.ts';
+import type { Workload } from '../../engines/port.ts';
 import { asPaasError } from '../../shared/errors.ts';
 import type { Control } from '../context.ts';
 import { formationOf } from '../deploy/apps.ts';
@@ -15,6 +15,7 @@ import { activate, unfinished } from '../deploy/deployments.ts';
 import { keptRunning } from '../deploy/diff.ts';
 import type { ReleaseProcesses } from '../deploy/types.ts';
 import { settle } from '../rollout/machine.ts';
+import { withStandIns } from '../rollout/stand-ins.ts';
 import type { AppRow, DeploymentRow } from '../store/schema.ts';
 import { advanceBuilding, advanceReleasing } from './advance.ts';
 import { failDeployment } from './failure.ts';
@@ -107,7 +108,7 @@ export class AppReconciler {
     const targets: Record<string, number> = {};
     for (const [processType, { kind }] of Object.entries(processes)) {
       const count = formation[processType]?.instances;
-      if (count !== undefined && keptRunning(kind)) targets[processType] = count + surge(count, instances, processType);
+      if (count !== undefined && keptRunning(kind)) targets[processType] = count;
     }
     // What a superseded rollout has left serves until the release in force is there in full.
     const { wanted } = settle({
@@ -117,20 +118,11 @@ export class AppReconciler {
       instances,
       routed: (instance) => this.#control.routing.reaches(appId, instance),
     });
-    const workloads = wanted.flatMap((entry): Workload[] => {
+    const workloads = withStandIns(wanted, instances).flatMap((entry): Workload[] => {
       const size = formation[entry.processType];
       const kind = processes[entry.processType]?.kind;
       return size && kind ? [{ ...entry, kind, memoryMb: size.memoryMb, cpu: size.cpu }] : [];
     });
     await this.#control.engine.apply(appId, [...workloads, ...(await grayWorkloads(this.#control, app))]);
   }
-}
-
-/** One more than wanted while an instance waits to be replaced and nothing stands in for it yet. */
-function surge(wanted: number, instances: readonly ObservedInstance[], processType: string): number {
-  const staying = instances.filter((i) => i.processType === processType && !i.leaving);
-  if (!staying.some((i) => i.replacing)) return 0;
-  const fresh = staying.filter((i) => !i.replacing);
-  const standsIn = staying.length > wanted && fresh.every((i) => i.state === 'healthy' && i.ready);
-  return standsIn ? 0 : 1;
 }

@@ -30,12 +30,17 @@ export async function judgeConvergence(
     return routed.length >= target;
   });
   // During a rollout old and new stand side by side; outside of it, nothing may be left that is on its way out.
+  const rolling = app.active_deployment !== null;
   const quiet =
-    app.active_deployment !== null ||
-    (instances.length === staying.length && !staying.some((i) => i.replacing) && (!stopped || staying.length === 0));
-  const failing = staying.find((instance) => !instance.wasHealthy && failureOf(instance) !== null);
+    !staying.some((i) => i.replacing) &&
+    (rolling || (instances.length === staying.length && (!stopped || staying.length === 0)));
+  // What becomes of the new release's own instances is the rollout's matter: it goes back by itself.
+  const failing = staying.find(
+    (i) => !i.wasHealthy && failureOf(i) !== null && (!rolling || (i.release === app.release && i.epoch === app.epoch)),
+  );
   for (const deployment of waiting) {
-    if (reached && quiet) await end(control, deployment);
+    const isBack = deployment.kind !== 'rollback' || !rolling;
+    if (reached && quiet && isBack) await end(control, deployment);
     else if (failing && !stopped) {
       const name = `${failing.processType}.${failing.ordinal}`;
       const lines = await lastLines(control, appId, { instance: failing.id, n: 20 });

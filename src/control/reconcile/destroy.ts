@@ -1,16 +1,23 @@
 import type { Control } from '../context.ts';
+import { leave, raiseGenerations } from '../store/instances.ts';
 import type { AppRow } from '../store/schema.ts';
 
 /** Removes a destroyed app's rows once none of its instances is left; the events stay. */
 export async function finishDestroy(control: Control, app: AppRow): Promise<void> {
   const { db } = control.store;
-  await db
-    .updateTable('instances')
-    .set({ desired: 'drain', drain_at: Date.now() })
-    .where('app_id', '=', app.id)
-    .where('ended_at', 'is', null)
-    .where('desired', '=', 'run')
-    .execute();
+  await control.store.transaction(async (trx) => {
+    const staying = await trx
+      .selectFrom('instances')
+      .select('id')
+      .where('app_id', '=', app.id)
+      .where('ended_at', 'is', null)
+      .where((eb) => eb.or([eb('desired', '=', 'run'), eb('host_id', 'is', null)]))
+      .execute();
+    const ids = staying.map(({ id }) => id);
+    await raiseGenerations(trx, await leave(trx, ids));
+  });
+  const builds = await db.selectFrom('builds').select('id').where('app_id', '=', app.id).execute();
+  for (const { id } of builds) await control.builds.cancel(id);
   const left = await db
     .selectFrom('instances')
     .select('id')
@@ -21,8 +28,6 @@ export async function finishDestroy(control: Control, app: AppRow): Promise<void
     control.wake.routes();
     return;
   }
-  const builds = await db.selectFrom('builds').select('id').where('app_id', '=', app.id).execute();
-  for (const { id } of builds) await control.builds.cancel(id);
   await control.store.transaction(async (trx) => {
     for (const table of [
       'routes',

@@ -7,6 +7,7 @@ import { grayOf, grayReleases } from '../deploy/gray.ts';
 import type { ReleaseProcesses } from '../deploy/types.ts';
 import { releaseRow } from '../deploy/push.ts';
 import { settle } from '../rollout/machine.ts';
+import { withStandIns } from '../rollout/stand-ins.ts';
 import type { AppRow } from '../store/schema.ts';
 
 /** The instances of an app without those of its gray releases, which rollouts and steady state must not touch. */
@@ -27,14 +28,15 @@ export async function grayWorkloads(control: Control, app: AppRow): Promise<Work
     const release = Number(text);
     const row = await releaseRow(control, app.id, release);
     const processes = row ? (JSON.parse(row.processes) as ReleaseProcesses) : {};
+    const own = instances.filter((instance) => instance.release === release);
     const { wanted } = settle({
       strategy: 'rolling',
       from: { release, epoch: app.epoch },
       oldTargets: counts,
-      instances: instances.filter((instance) => instance.release === release),
+      instances: own,
       routed: (instance) => control.routing.reaches(app.id, instance),
     });
-    for (const entry of wanted) {
+    for (const entry of withStandIns(wanted, own)) {
       const kind = processes[entry.processType]?.kind;
       const size = formation[entry.processType];
       if (kind) workloads.push({ ...entry, kind, memoryMb: size?.memoryMb ?? defaultMemoryMb, cpu: size?.cpu ?? null });

@@ -5,11 +5,13 @@ import type { Control } from '../context.ts';
 import { formationOf } from '../deploy/apps.ts';
 import { finish } from '../deploy/deployments.ts';
 import { keptRunning } from '../deploy/diff.ts';
-import { completeEffects, effectsOf, oldTargets, undoEffects } from '../deploy/effects.ts';
+import { completeEffects, effectsOf, oldSize, oldTargets, undoEffects } from '../deploy/effects.ts';
 import { releaseRow } from '../deploy/push.ts';
+import { routerOfRelease } from '../deploy/release.ts';
 import type { Formation, ReleaseProcesses } from '../deploy/types.ts';
 import { canaryOf, servedPercent, wantedPercent } from '../rollout/canary.ts';
 import { decide, type RolloutDecision, type RolloutInput } from '../rollout/machine.ts';
+import { withStandIns } from '../rollout/stand-ins.ts';
 import type { AppRow, DeploymentRow, RolloutRow } from '../store/schema.ts';
 import { judgeCanary, moveCanary } from './canaries.ts';
 import { capacityProblem } from './capacity.ts';
@@ -26,7 +28,7 @@ export async function advanceRollout(control: Control, app: AppRow, deployment: 
   const { input, workloadOf } = await inputOf(control, app, row);
   const decision = decide(input);
   const gray = await grayWorkloads(control, app);
-  await control.engine.apply(app.id, [...decision.wanted.flatMap(workloadOf), ...gray]);
+  await control.engine.apply(app.id, [...withStandIns(decision.wanted, input.instances).flatMap(workloadOf), ...gray]);
   if (decision.failure) {
     const error = await unhealthy(control, app, row, decision.failure);
     await turnBack(control, app, deployment, row, error);
@@ -64,6 +66,7 @@ export async function inputOf(control: Control, app: AppRow, row: RolloutRow) {
     strategy: row.strategy === 'recreate' ? 'recreate' : 'rolling',
     maxInFlight: row.max_in_flight,
     canaryPercent: canary ? wantedPercent(canary) : undefined,
+    servedPercent: canary ? servedPercent(canary) : undefined,
     from,
     to,
     newTargets: targetsOf(newProcesses, formation),
@@ -73,7 +76,7 @@ export async function inputOf(control: Control, app: AppRow, row: RolloutRow) {
   };
   const workloadOf = (wanted: RolloutDecision['wanted'][number]): Workload[] => {
     const old = from !== null && wanted.release === from.release && wanted.epoch === from.epoch;
-    const size = (old ? effects.formationBefore[wanted.processType] : undefined) ?? formation[wanted.processType];
+    const size = (old ? oldSize(effects, formation, wanted.processType) : undefined) ?? formation[wanted.processType];
     const both = old ? [oldProcesses, newProcesses] : [newProcesses, oldProcesses];
     const kind = both.map((processes) => processes[wanted.processType]).find((process) => process)?.kind;
     if (!size || !kind) return [];
@@ -103,9 +106,10 @@ async function succeed(control: Control, app: AppRow, deployment: DeploymentRow,
       .where('state', '=', 'running')
       .executeTakeFirst();
     if (changed.numUpdatedRows === 0n) return false;
+    const router = await routerOfRelease(trx, app.id, row.to_release);
     await trx
       .updateTable('apps')
-      .set({ release: row.to_release, epoch: row.to_epoch })
+      .set({ release: row.to_release, epoch: row.to_epoch, router })
       .where('id', '=', app.id)
       .execute();
     await trx

@@ -125,6 +125,32 @@ export class Routing {
     return versions.length === 0 ? -1 : Math.min(...versions);
   }
 
+  /**
+   * Whether every router has a table at least as new. One that is out of sight counts too: it may serve on what it had,
+   * until its host is given up.
+   */
+  #without(version: number): boolean {
+    return this.#routers.length > 0 && this.#behind(version).length === 0;
+  }
+
+  /** Router hosts that have not acknowledged this version. */
+  #behind(version: number): string[] {
+    return this.#routers.filter((id) => (this.#statuses.get(id)?.version ?? -1) < version);
+  }
+
+  /** What an instance that is to serve, or is leaving, waits for of the routers; null where it waits for none of them. */
+  awaited(i: {
+    id: string;
+    leaving: boolean;
+    drainVersion: number | null;
+  }): { routers: string[]; open: number } | null {
+    if (i.leaving) return { routers: this.#behind(i.drainVersion ?? this.#table.version), open: this.#open(i.id) };
+    const since = this.#since.get(i.id);
+    if (since === undefined) return null;
+    const routers = this.#behind(since).filter((id) => this.#hub.connected(id));
+    return routers.length === 0 ? null : { routers, open: 0 };
+  }
+
   #open(instanceId: string): number {
     let open = 0;
     for (const id of this.#routers) open += this.#statuses.get(id)?.open[instanceId] ?? 0;
@@ -178,6 +204,8 @@ export class Routing {
       }
     }
     this.#since = since;
+    const tokens = Object.keys(this.#table.challenges ?? {});
+    this.#challenges = new Map(tokens.map((token) => [token, this.#challenges.get(token) ?? this.#table.version]));
   }
 
   /** The key of the cookies by which clients keep their share: made once, so that they outlive every table. */
@@ -203,17 +231,18 @@ export class Routing {
       .where('desired', '=', 'drain')
       .execute();
     if (draining.length === 0) return [];
-    const acknowledged = this.#acknowledged();
-    const tokens = Object.keys(this.#table.challenges ?? {});
-    this.#challenges = new Map(tokens.map((token) => [token, this.#challenges.get(token) ?? this.#table.version]));
     const { version } = this.#table;
     const done = draining.filter((i) => {
       if (!this.#serves(i) || !this.isTarget(i.app_id, i.process_type)) return true;
-      const out = acknowledged >= (i.drain_version ?? version);
-      return (out && this.#open(i.id) === 0) || now - (i.drain_at ?? now) >= this.#drainMs;
+      if (now - (i.drain_at ?? now) >= this.#drainMs) return true;
+      // It began to leave after the table was read: the next one is the first without it.
+      if (this.#since.has(i.id)) return false;
+      return this.#without(i.drain_version ?? version) && this.#open(i.id) === 0;
     });
     const ids = new Set(done.map((i) => i.id));
-    const fresh = draining.filter((i) => i.drain_version === null && !ids.has(i.id)).map((i) => i.id);
+    const fresh = draining
+      .filter((i) => i.drain_version === null && !ids.has(i.id) && !this.#since.has(i.id))
+      .map((i) => i.id);
     if (ids.size + fresh.length === 0) return [];
     await this.#store.transaction(async (trx) => {
       // The table just built is the first one without them.

@@ -77,6 +77,9 @@ export function nextStep(canary: Canary): Canary | null {
   return canary.step + 1 < canary.steps.length ? { ...canary, step: canary.step + 1, reachedAt: null } : null;
 }
 
+/** The same steps from the first on, for another release. */
+export const anew = (canary: Canary): Canary => ({ ...canary, step: 0, reachedAt: null });
+
 /** One line for people: what a step that is reached waits for. */
 export function waitText({ steps, step, waitMs, reachedAt }: Canary): string {
   const where = `${steps[step] ?? 100} % of the requests go to the new release (step ${step + 1} of ${steps.length})`;

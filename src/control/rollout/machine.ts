@@ -20,6 +20,8 @@ export interface RolloutInput {
   maxInFlight: number;
   /** Of a canary rollout: the share of new instances that the step under way asks for, in percent. */
   canaryPercent?: number | undefined;
+  /** Of a canary rollout: the share of the requests that the new release has now, in percent. */
+  servedPercent?: number | undefined;
   /** null: the app's first release. */
   from: Batch | null;
   to: Batch;
@@ -68,26 +70,40 @@ function goOn(input: RolloutInput): RolloutDecision {
   const types = processTypes(input).map((processType) => survey(input, processType, input.to));
   const behind = types.filter(({ processType, serving }) => serving.length < goal(processType));
   const wanted: Wanted[] = [];
-  for (const { processType, staying, up, serving, others, othersRemain } of types) {
+  for (const type of types) {
+    const { processType, staying, up, serving, others, othersRemain } = type;
     const target = goal(processType);
-    // The first release has nothing to be gentle with.
-    const inFlight = input.from === null ? target : input.maxInFlight;
-    const limit = paused ? 0 : recreate ? (othersRemain ? 0 : target) : serving.length + inFlight;
-    // What was started is kept: it is only out of the routers' sight, or on its way back.
-    wanted.push({ ...input.to, processType, count: Math.min(target, Math.max(limit, staying.length)) });
     const capacity = input.oldTargets[processType] ?? 0;
     // A process type that the new release no longer has serves until the rest of the release is up.
     const gone = input.newTargets[processType] === undefined && behind.length > 0;
     const needed = gone ? capacity : Math.min(capacity, target);
     // The old release takes the rest of the requests, and must be able to take all of them back at any moment.
-    const whole = percent !== undefined && !(percent === 100 && behind.length === 0);
-    const keep = paused
-      ? { least: 0, most: Infinity }
-      : whole
-        ? { least: capacity, most: capacity }
-        : recreate
-          ? { least: 0, most: 0 }
-          : { least: needed - up.length, most: needed - serving.length };
+    const whole = percent !== undefined && (paused || percent < 100 || behind.length > 0);
+    if (paused && !whole) {
+      const { fresh, ...keep } = hold(input, type, { target, capacity, needed });
+      wanted.push({ ...input.to, processType, count: fresh }, ...keepOld(input, processType, others, keep));
+      continue;
+    }
+    // The first release has nothing to be gentle with.
+    const inFlight = input.from === null ? target : input.maxInFlight;
+    // A share of the requests that the new release has, it has the instances for: paused or not.
+    const shared = canaryCount(input.newTargets[processType] ?? 0, input.servedPercent ?? 0);
+    const limit = paused
+      ? (input.servedPercent ?? 0) > 0
+        ? shared
+        : 0
+      : recreate
+        ? othersRemain
+          ? 0
+          : target
+        : serving.length + inFlight;
+    // What was started is kept: it is only out of the routers' sight, or on its way back.
+    wanted.push({ ...input.to, processType, count: Math.min(target, Math.max(limit, staying.length)) });
+    const keep = whole
+      ? { least: capacity, most: capacity }
+      : recreate
+        ? { least: 0, most: 0 }
+        : { least: needed - up.length, most: needed - serving.length };
     wanted.push(...keepOld(input, processType, others, keep));
   }
   if (paused) return { wanted, state: 'paused', waitsFor: 'paused: `paas rollout continue` goes on' };
@@ -95,10 +111,37 @@ function goOn(input: RolloutInput): RolloutDecision {
     if (percent !== undefined && percent < 100) return { wanted, state: 'running', waitsFor: '', stepReached: true };
     return { wanted, state: 'succeeded', waitsFor: '' };
   }
-  const waits = behind.map(
-    ({ processType, serving }) => `${processType}: ${serving.length} of ${goal(processType)} healthy`,
-  );
+  const waits = behind.map(({ processType, up, serving }) => {
+    const unknown = up.length - serving.length;
+    const routers = unknown === 0 ? '' : ` and known to every router, ${unknown} healthy only`;
+    return `${processType}: ${serving.length} of ${goal(processType)} healthy${routers}`;
+  });
   return { wanted, state: 'running', waitsFor: waits.join(', ') };
+}
+
+/**
+ * Paused: the mix of old and new stays as it is. What is lost of either, and what a larger scale asks for, the old release
+ * makes up for; what a smaller scale leaves too much, leaves both in proportion.
+ */
+function hold(
+  input: RolloutInput,
+  { staying, up, others }: ReturnType<typeof survey>,
+  { target, capacity, needed }: { target: number; capacity: number; needed: number },
+): { fresh: number; least: number; most: number } {
+  const total = staying.length + others.length;
+  const othersUp = others.filter(isUp).length;
+  let fresh = Math.min(target, staying.length);
+  let most = Infinity;
+  // The one that stands in for another is no part of the mix.
+  if (staying.some((i) => i.replacing)) fresh = Math.min(fresh, Math.max(1, needed - othersUp));
+  if (others.some((i) => i.replacing)) most = needed - Math.min(fresh, up.length);
+  // More than any rollout of this size has by itself.
+  if (total > Math.max(capacity, target) + input.maxInFlight) {
+    fresh = Math.min(fresh, Math.round((target * staying.length) / total));
+    most = target - fresh;
+  }
+  const least = needed - Math.min(fresh, up.length);
+  return { fresh, least, most: Math.max(least, most) };
 }
 
 function goBack(input: RolloutInput, state: 'cancelling' | 'failing'): RolloutDecision {
