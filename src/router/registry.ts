@@ -1,10 +1,12 @@
 /** Router drivers by the name that user-data carries. Adding one: a line here and a line in test/conformance. */
 import { PaasError } from '../shared/errors.ts';
 import { createEmbeddedRouter } from './embedded/driver.ts';
+import { createNginxRouter } from './nginx/driver.ts';
 import type { Router, RouterConfig, RouterFactory } from './port.ts';
 
 export const routerDrivers: Readonly<Record<string, RouterFactory>> = {
   embedded: createEmbeddedRouter,
+  nginx: createNginxRouter,
 };
 
 /** @throws PaasError `unsupported` for a name that no driver has */

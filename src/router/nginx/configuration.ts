@@ -1,0 +1,257 @@
+/**
+ * nginx's configuration. It has nothing of routes, instances and rules: those come over the control socket. It changes
+ * with listening ports and apps' own locations only.
+ */
+import { createHash } from 'node:crypto';
+import { isIPv6 } from 'node:net';
+import { latencyBounds } from '../../shared/contracts/routes.ts';
+import { maxCounters, maxSlots, type NginxFiles } from './layout.ts';
+import { luaLiteral } from './literal.ts';
+import type { NginxProgram } from './programs.ts';
+
+export interface NginxOptions {
+  directory: string;
+  files: NginxFiles;
+  program: NginxProgram;
+  address: string;
+  port: number;
+  /** Where to listen for TLS; absent while there is no certificate. */
+  tlsPort: number | undefined;
+  workers: number;
+  /** Runs as root: workers keep the master's user, since the directory is closed to others. */
+  root: boolean;
+  epoch: string;
+  responseMs: number;
+  trustedProxies: readonly string[];
+  /** Locations of apps' own: name (`@nginx_…`) and content. */
+  locations: readonly { name: string; content: string }[];
+  /** The `stream` block, or ''. */
+  stream: string;
+}
+
+/** Longest pause between two reads of a response that has begun, or of a WebSocket. */
+const idleMs = 24 * 3600 * 1000;
+
+export interface Configuration {
+  text: string;
+  /** The module `paas.settings`. */
+  settings: string;
+  /** Fingerprint, by which a worker says what it runs with. */
+  id: string;
+}
+
+export function makeConfiguration(options: NginxOptions): Configuration {
+  const text = configurationText(options);
+  const id = createHash('sha256').update(text).digest('hex').slice(0, 16);
+  return { text: `# ${id}\n${text}`, settings: settingsLua(options, id), id };
+}
+
+function settingsLua({ directory, workers, epoch, responseMs }: NginxOptions, configuration: string): string {
+  // Room for old workers that still have connections behind several reloads.
+  const columns = Math.max(16, 4 * workers);
+  const sweepSeconds = Math.min(0.25, responseMs / 4000);
+  const counts = { slots: maxSlots, releases: maxCounters, columns, latency: latencyBounds };
+  return `return ${luaLiteral({ ...counts, directory, epoch, configuration, responseMs, sweepSeconds })}\n`;
+}
+
+/** In double quotes, as nginx reads them. */
+const quoted = (text: string): string => `"${text.replace(/["\\]/g, '\\$&')}"`;
+const listenAt = (address: string, port: number): string => `${isIPv6(address) ? `[${address}]` : address}:${port}`;
+
+function configurationText(options: NginxOptions): string {
+  const { directory, files, program, workers, root } = options;
+  return `${root ? 'user root;\n' : ''}worker_processes ${workers};
+${root ? 'worker_rlimit_nofile 40000;\n' : ''}pid ${quoted(files.pid)};
+error_log ${quoted(files.errors)} ${process.env.NGX_DEBUG ?? 'crit'};
+working_directory ${quoted(directory)};
+pcre_jit on;
+load_module ${program.modules}/ndk_http_module.so;
+load_module ${program.modules}/ngx_http_lua_module.so;
+${options.stream === '' ? '' : `load_module ${program.modules}/ngx_stream_module.so;\n`}events {
+  worker_connections 16384;
+  multi_accept on;
+}
+${options.stream}http {
+${httpText(options)}
+}
+`;
+}
+
+function httpText(options: NginxOptions): string {
+  const { files, address, port, tlsPort, locations } = options;
+  const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map(
+    (kind) => `  ${kind}_temp_path ${quoted(`${files.temporary}/${kind}`)};`,
+  );
+  return `${temporary.join('\n')}
+  lua_package_path ${quoted(`${files.lua}/?.lua;/usr/share/lua/5.1/?.lua;;`)};
+  lua_shared_dict paas 128m;
+  lua_shared_dict paas_rates 16m;
+  lua_max_running_timers 64;
+  init_by_lua_block { require("paas.boot").master() }
+  init_worker_by_lua_block { require("paas.boot").worker() }
+  exit_worker_by_lua_block { require("paas.boot").ending() }
+  access_log off;
+  server_tokens off;
+  default_type text/plain;
+  tcp_nodelay on;
+  keepalive_timeout 75s;
+  keepalive_requests 1000000;
+  client_header_timeout 20s;
+  client_body_timeout 60s;
+  send_timeout 300s;
+  client_header_buffer_size 2k;
+  large_client_header_buffers 4 16k;
+  client_max_body_size 0;
+  reset_timedout_connection off;
+${mapsText(options)}
+${upstreamText('paas')}
+${upstreamText('paas_h2c')}
+  server {
+    listen unix:${files.socket};
+    client_body_buffer_size 128m;
+    location / { content_by_lua_block { require("paas.admin").content() } }
+  }
+  server {
+    listen ${listenAt(address, port)};
+${tlsPort === undefined ? '' : tlsText(options, tlsPort)}    set $paas_upgrade "";
+    set $paas_connection "";
+    error_page 400 405 408 413 414 417 500 501 502 504 505 @page;
+    error_page 494 =431 @page;
+    log_by_lua_block { require("paas.answer").log() }
+    location / {
+      access_by_lua_block { require("paas.route").access() }
+${proxyText}
+      proxy_pass http://paas;
+    }
+    location ^~ /.well-known/acme-challenge/ {
+      access_by_lua_block { require("paas.rare").challenge() require("paas.route").access() }
+${proxyText}
+      proxy_pass http://paas;
+    }
+    location @h2c {
+${grpcText}
+      grpc_pass grpc://paas_h2c;
+    }
+    location @page { content_by_lua_block { require("paas.page").content() } }
+    location @page_close {
+      keepalive_timeout 0;
+      content_by_lua_block { require("paas.page").content() }
+    }
+${locations.map(({ name, content }) => `    location ${name} {\n${content}\n    }\n`).join('')}  }`;
+}
+
+function mapsText({ trustedProxies }: NginxOptions): string {
+  const trusted = ['127.0.0.0/8', '::1/128', ...trustedProxies];
+  return `  geo $paas_trusted {
+    default 0;
+${trusted.map((proxy) => `    ${proxy} 1;`).join('\n')}
+  }
+  map $http_x_forwarded_for $paas_forwarded_for { "" $remote_addr; default $paas_forwarded_for_sent; }
+  map $paas_trusted $paas_forwarded_for_sent { 1 "$http_x_forwarded_for, $remote_addr"; default $remote_addr; }
+  map $http_x_forwarded_for $paas_client { "" $remote_addr; default $paas_client_sent; }
+  map "$paas_trusted $http_x_forwarded_for" $paas_client_sent {
+    "~^1 (?:.*,)?\\s*([^,\\s]+)\\s*$" $1;
+    default $remote_addr;
+  }
+  map "$paas_trusted$http_x_forwarded_proto" $paas_proto { "~^1(https?)$" $1; default $scheme; }
+  map "$paas_trusted$http_x_forwarded_host" $paas_forwarded_host { "~^1(.+)$" $1; default $http_host; }
+  map "$paas_trusted$http_x_forwarded_port" $paas_forwarded_port { "~^1([0-9]+)$" $1; default $server_port; }
+  map "$paas_trusted$http_forwarded" $paas_forwarded { "~^1(.+)$" $1; default ""; }
+  map $http_x_request_id $paas_request_id {
+    "" $request_id;
+    "~^[A-Za-z0-9._~+/=:@-]{1,200}$" $http_x_request_id;
+    default $request_id;
+  }
+  map $upstream_http_x_request_id $paas_answered_id { "" $paas_request_id; default ""; }
+  map $http_traceparent $paas_trace_id {
+    "" $request_id;
+    "~^00-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$" $1;
+    default $request_id;
+  }
+  map $http_traceparent $paas_trace_flags {
+    "" "01";
+    "~^00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-([0-9a-f]{2})$" $1;
+    default "01";
+  }
+  map $request_id $paas_span_id { "~^.{16}(.{16})" $1; default "0000000000000001"; }
+  map "$http_connection|$http_upgrade|$http_expect" $paas_odd {
+    "||" ""; "keep-alive||" ""; "close||" "";
+    default 1;
+  }`;
+}
+
+const upstreamText = (name: string): string => `  upstream ${name} {
+    server 0.0.0.1;
+    balancer_by_lua_block { require("paas.route").balance() }
+    keepalive 512;
+    keepalive_requests 1000000;
+    keepalive_timeout 800ms;
+  }`;
+
+/** What goes to an instance, for each way of speaking to it. */
+const headersText = (directive: string): string =>
+  (
+    [
+      ['X-Forwarded-For', '$paas_forwarded_for'],
+      ['X-Forwarded-Proto', '$paas_proto'],
+      ['X-Forwarded-Host', '$paas_forwarded_host'],
+      ['X-Forwarded-Port', '$paas_forwarded_port'],
+      ['Forwarded', '$paas_forwarded'],
+      ['X-Request-Id', '$paas_request_id'],
+      ['traceparent', '"00-$paas_trace_id-$paas_span_id-$paas_trace_flags"'],
+      ['Keep-Alive', '""'],
+      ['Proxy-Connection', '""'],
+      ['Proxy-Authorization', '""'],
+      ['HTTP2-Settings', '""'],
+      ['Expect', '""'],
+    ] as const
+  )
+    .map(([name, value]) => `      ${directive} ${name} ${value};`)
+    .join('\n');
+
+/** Orders to nginx that an instance must not give. */
+const ignored = {
+  proxy: 'X-Accel-Expires X-Accel-Redirect X-Accel-Limit-Rate X-Accel-Buffering X-Accel-Charset',
+  grpc: 'X-Accel-Redirect X-Accel-Charset',
+};
+
+/** Shared by locations that pass requests on; the answer's head is looked at in Lua. */
+const commonText = (kind: 'proxy' | 'grpc'): string => `      ${kind}_connect_timeout 5s;
+      ${kind}_send_timeout 60s;
+      ${kind}_read_timeout ${idleMs}ms;
+      ${kind}_next_upstream error timeout;
+      ${kind}_socket_keepalive on;
+      ${kind}_ignore_headers ${ignored[kind]};
+      ${kind}_pass_header Server;
+      ${kind}_pass_header Date;
+      add_header X-Request-Id $paas_answered_id always;
+      header_filter_by_lua_block { require("paas.answer").header() }`;
+
+export const proxyText = `${commonText('proxy')}
+      proxy_http_version 1.1;
+      proxy_request_buffering off;
+      proxy_buffering off;
+      proxy_buffer_size 32k;
+      proxy_buffers 4 32k;
+      proxy_redirect off;
+      proxy_set_header Host $http_host;
+      proxy_set_header Connection $paas_connection;
+      proxy_set_header Upgrade $paas_upgrade;
+      proxy_set_header TE "";
+${headersText('proxy_set_header')}`;
+
+export const grpcText = `${commonText('grpc')}
+      grpc_buffer_size 32k;
+      grpc_set_header Host $http_host;
+${headersText('grpc_set_header')}`;
+
+function tlsText({ files, address }: NginxOptions, tlsPort: number): string {
+  return `    listen ${listenAt(address, tlsPort)} ssl http2;
+    ssl_certificate ${quoted(`${files.tls}/first.crt`)};
+    ssl_certificate_key ${quoted(`${files.tls}/first.key`)};
+    ssl_certificate_by_lua_block { require("paas.tls").certificate() }
+    ssl_protocols TLSv1.2 TLSv1.3;
+    ssl_session_cache shared:paas_tls:8m;
+    ssl_session_tickets off;
+`;
+}

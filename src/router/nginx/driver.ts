@@ -1,0 +1,134 @@
+/**
+ * Driver of nginx as a router, run by the agent: writes its configuration, starts it, and hands it tables over its control
+ * socket. What must survive the agent is in the router's directory: the table as records, and who the master is.
+ */
+import { createHash } from 'node:crypto';
+import type { RouterStatus, RouterTraffic, RouteTable } from '../../shared/contracts/routes.ts';
+import { PaasError } from '../../shared/errors.ts';
+import { compileRules } from '../../shared/gray/choose.ts';
+import { version } from '../../shared/version.ts';
+import type { Router, RouterConfig } from '../port.ts';
+import { compileTable } from '../table.ts';
+import { askTraffic, type NginxStatus } from './admin.ts';
+import { Instance } from './instance.ts';
+import { nginxFiles, type NginxFiles } from './layout.ts';
+import { endMaster, livingMaster } from './master.ts';
+import { TableKeeper } from './table-keeper.ts';
+
+export function createNginxRouter(config: RouterConfig): Router {
+  return new NginxRouter(config);
+}
+
+class NginxRouter implements Router {
+  readonly accessLogs: string;
+  readonly #config: RouterConfig;
+  readonly #files: NginxFiles;
+  readonly #table: TableKeeper;
+  readonly #instance: Instance;
+  /** Calls are carried out one after the other. */
+  #turn: Promise<unknown> = Promise.resolve();
+  /** The apply that waits for its turn; a later one takes its place. */
+  #waiting: { table: RouteTable; done: Promise<RouterStatus> } | null = null;
+
+  constructor(config: RouterConfig) {
+    this.#config = config;
+    this.#files = nginxFiles(config.directory);
+    this.accessLogs = this.#files.accessLogs;
+    this.#table = new TableKeeper(this.#files);
+    this.#instance = new Instance(config, this.#files, this.#settings());
+  }
+
+  start(): Promise<RouterStatus> {
+    return this.#inTurn(async () => this.#told(await this.#instance.ensure()));
+  }
+
+  async apply(table: RouteTable): Promise<RouterStatus> {
+    check(table);
+    if (this.#waiting) {
+      this.#waiting.table = table;
+      return this.#waiting.done;
+    }
+    const done = this.#inTurn(() => {
+      const latest = this.#waiting?.table ?? table;
+      this.#waiting = null;
+      return this.#put(latest);
+    });
+    this.#waiting = { table, done };
+    return done;
+  }
+
+  async observe(): Promise<RouterStatus> {
+    return this.#told(await this.#instance.status());
+  }
+
+  async traffic(): Promise<RouterTraffic> {
+    this.#instance.living();
+    const { epoch, counts } = await askTraffic(this.#files.socket);
+    const open = this.#table.openByRelease((await this.#instance.status()).open);
+    return { epoch, counts: this.#table.named(counts, open) };
+  }
+
+  stop(): Promise<void> {
+    return this.#inTurn(async () => {
+      const master = livingMaster(this.#files);
+      if (master) await endMaster(master);
+    });
+  }
+
+  #inTurn<T>(action: () => Promise<T>): Promise<T> {
+    const turn = this.#turn.then(action);
+    this.#turn = turn.catch(() => undefined);
+    return turn;
+  }
+
+  async #put(table: RouteTable): Promise<RouterStatus> {
+    try {
+      this.#instance.living();
+      return this.#told(await this.#table.put(table, this.#instance));
+    } catch (error) {
+      if (!(error instanceof PaasError) || error.code !== 'unavailable') throw error;
+    }
+    // It does not run, or died before it answered. The table is whole, so that giving it again does no harm.
+    await this.#instance.ensure();
+    return this.#told(await this.#table.put(table, this.#instance));
+  }
+
+  #told(status: NginxStatus): RouterStatus {
+    const { url, tlsUrl } = this.#instance.urls();
+    const ejected = this.#table.instances(status.ejected);
+    return {
+      version: status.version,
+      url,
+      driver: 'nginx',
+      open: this.#table.open(status.open),
+      problems: [
+        ...(status.problem === undefined ? [] : [status.problem]),
+        ...this.#table.problems(),
+        ...this.#instance.problems(),
+      ],
+      ...(tlsUrl !== undefined && { tlsUrl }),
+      ...(ejected.length > 0 && { ejected }),
+    };
+  }
+
+  /** Changes with everything that a running master cannot take up. */
+  #settings(): string {
+    const { address, port, tlsPort, responseTimeoutMs, trustedProxies } = this.#config;
+    const parts = { version, address, port, tlsPort, responseTimeoutMs, trustedProxies };
+    return createHash('sha256').update(JSON.stringify(parts)).digest('hex').slice(0, 16);
+  }
+}
+
+/** @throws PaasError `bad_request` for a table that contradicts itself */
+function check(table: RouteTable): void {
+  compileTable(table);
+  for (const { app, gray } of Object.values(table.backends)) {
+    if (!gray) continue;
+    try {
+      compileRules(gray.rules);
+    } catch (cause) {
+      const why = cause instanceof Error ? cause.message : String(cause);
+      throw new PaasError('bad_request', `The route table is invalid: a gray rule of ${app}: ${why}`, { cause });
+    }
+  }
+}

@@ -1,0 +1,151 @@
+/** `paas.answer`: the head of an instance's answer (header filter), and the end of every request (log phase). */
+export const answerLua = String.raw`
+local bit = require "bit"
+local ffi = require "ffi"
+local state = require "paas.state"
+local requests = require "paas.requests"
+local rare = require "paas.rare"
+local settings = require "paas.settings"
+local logs = require "paas.logs"
+
+local ngx, var = ngx, ngx.var
+local now, floor = ngx.now, math.floor
+local current, finish, leave = requests.current, requests.finish, requests.leave
+local started = ngx.req.start_time
+local bounds, buckets = settings.latency, #settings.latency
+local M = {}
+
+function M.header()
+  local st = current()
+  if not st or not st.asked or st.problem then return end
+  local status = ngx.status
+  if status < 200 and not (status == 101 and st.upgrade) then
+    st.odd = "it sent " .. status .. ", which nobody asked for"
+    return ngx.exit(502)
+  end
+  st.first = now()
+  local connection = var.upstream_http_connection
+  if connection and connection ~= "keep-alive" and connection ~= "close" then
+    for option in string.gmatch(string.lower(connection), "[^,%s]+") do
+      if option ~= "close" and option ~= "keep-alive" and option ~= "upgrade" then ngx.header[option] = nil end
+    end
+  end
+  if st.cookie then
+    local own = ngx.header["Set-Cookie"]
+    if type(own) == "table" then own[#own + 1] = st.cookie
+    elseif own then own = { own, st.cookie }
+    else own = st.cookie end
+    ngx.header["Set-Cookie"] = own
+  end
+end
+
+local function bucketOf(ms)
+  local low, high = 1, buckets + 1
+  while low < high do
+    local middle = floor((low + high) / 2)
+    if ms <= bounds[middle] then high = middle else low = middle + 1 end
+  end
+  return low - 1
+end
+
+local function count(st, ep, status, ms)
+  local column = state.column
+  local class = floor(status / 100) - 1
+  if class < 0 or class > 4 then class = 4 end
+  local classes = column.classes[ep.counter]
+  classes[class] = classes[class] + 1
+  if status ~= 101 then
+    local latency = column.latency[ep.counter]
+    local at = bucketOf(ms)
+    latency[at] = latency[at] + 1
+  end
+end
+
+function M.log()
+  local st = finish()
+  local status = ngx.status
+  local time = now()
+  local ms = floor((time - started()) * 1000 + 0.5)
+  if not st then
+    return logs.write("", "-", status, ms, nil, nil, "bad-request")
+  end
+  local ep = st.ep or st.last
+  leave(st)
+  if st.waits then
+    local waiting = state.column.waiting
+    waiting[st.waits] = waiting[st.waits] - 1
+  end
+  local backend = st.backend
+  local reason = st.error
+  if ep then
+    if not st.first and status == 499 then reason = "client-gone"
+    elseif st.first and not reason and not ngx.req.is_internal() and var.request_completion ~= "OK" then
+      reason = "broken-off"
+    end
+    count(st, ep, status, ms)
+    if status >= 500 or reason == "instance-broke" then rare.failed(st, ep)
+    elseif status ~= 499 then
+      local fails = state.shared.fails
+      if fails[ep.slot] ~= 0 then fails[ep.slot] = 0 end
+    end
+  elseif not reason and status == 499 then reason = "client-gone" end
+  logs.write(backend and backend.id or "", st.host or "-", status, ms, st.first and floor((st.first - started()) * 1000 + 0.5),
+    ep, reason)
+end
+
+-- Breaks off requests whose instance took too long to begin its answer: nginx has one time-out for the wait and for
+-- every later read, and a response that has begun may be as slow as it likes. The instance's socket is shut down, which
+-- nginx takes for its end. Only where the record at hand is what nginx's source says it is (the head of
+-- ngx_http_request_t, ngx_http_upstream_t and ngx_connection_t are the same since 0.8), and the socket's peer the
+-- instance that was asked.
+ffi.cdef[[
+typedef struct { uint32_t signature; void *connection; void *ctx; void *conf[3]; void *handlers[2]; void *cache; void **upstream; } paas_request;
+typedef struct { void *handlers[2]; void *connection; } paas_upstream;
+typedef struct { void *data; void *read; void *write; int fd; void *io[4]; void *listening; int64_t sent; } paas_connection;
+typedef struct { uint16_t family; uint16_t port; uint8_t rest[124]; } paas_address;
+int getpeername(int fd, void *address, uint32_t *length);
+int getsockopt(int fd, int level, int name, void *value, uint32_t *length);
+int shutdown(int fd, int how);
+]]
+local address, size, info = ffi.new("paas_address"), ffi.new("uint32_t[1]"), ffi.new("uint32_t[64]")
+
+local function connectionOf(key, st)
+  local request = ffi.cast("paas_request *", ffi.cast("uintptr_t", key))
+  if request.signature ~= 0x50545448 or request.upstream == nil then return nil end
+  local upstream = ffi.cast("paas_upstream *", request.upstream)
+  if upstream.connection == nil then return nil end
+  local connection = ffi.cast("paas_connection *", upstream.connection)
+  size[0] = 128
+  if ffi.C.getpeername(connection.fd, address, size) ~= 0 then return nil end
+  local port = bit.bor(bit.lshift(bit.band(address.port, 0xff), 8), bit.rshift(address.port, 8))
+  return port == st.ep.port and connection or nil
+end
+
+-- ms since something was sent to the instance (TCP_INFO, tcpi_last_data_sent).
+local function sinceSent(fd)
+  size[0] = 256
+  if ffi.C.getsockopt(fd, 6, 11, info, size) ~= 0 then return 0 end
+  return tonumber(info[11])
+end
+
+function M.sweep()
+  local time = now()
+  for key, st in pairs(requests.all) do
+    local ep, asked = st.ep, st.asked
+    if ep and asked and not st.first and not st.timedOut then
+      local limits = st.backend.limits
+      local limit = limits and limits.responseMs or settings.responseMs
+      if (time - asked) * 1000 >= limit then
+        local connection = connectionOf(key, st)
+        if connection and sinceSent(connection.fd) >= limit
+          and (not st.length or tonumber(connection.sent) >= st.length) then
+          st.timedOut = true
+          ffi.C.shutdown(connection.fd, 2)
+        end
+      end
+    end
+  end
+end
+
+return M
+`;

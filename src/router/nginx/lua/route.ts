@@ -1,0 +1,129 @@
+/** `paas.route`: from a request to the instance that gets it (access phase), and to the next one where that refuses. */
+export const routeLua = String.raw`
+local balancer = require "ngx.balancer"
+local state = require "paas.state"
+local tables = require "paas.table"
+local requests = require "paas.requests"
+local settings = require "paas.settings"
+local rare = require "paas.rare"
+
+local ngx, var = ngx, ngx.var
+local now, random = ngx.now, math.random
+local find, sub = string.find, string.sub
+local open = state.open
+local current = requests.current
+
+local M = {}
+-- From this number on two random ones are compared instead of all.
+local large = 16
+local avoidSeconds = 2
+
+local function fit(ep, tried, time, shared)
+  return not (tried and tried[ep]) and shared.avoid[ep.slot] <= time and shared.eject[ep.slot] <= time
+end
+
+local function fewestOpen(eps, tried, time, shared)
+  local best, fewest, ties
+  for i = 1, #eps do
+    local ep = eps[i]
+    if fit(ep, tried, time, shared) then
+      local count = open(ep.slot)
+      if not best or count < fewest then
+        best, fewest, ties = ep, count, 1
+      elseif count == fewest then
+        ties = ties + 1
+        if random() * ties < 1 then best = ep end
+      end
+    end
+  end
+  return best
+end
+
+local function untried(eps, tried)
+  local left = {}
+  for i = 1, #eps do if not (tried and tried[eps[i]]) then left[#left + 1] = eps[i] end end
+  return left[random(1, math.max(1, #left))]
+end
+
+-- The endpoint with the fewest open requests; those that refused a moment ago or are ejected come last.
+local function choose(eps, tried)
+  local count = #eps
+  local shared = state.shared
+  if count == 1 then
+    local only = eps[1]
+    if tried and tried[only] then return nil end
+    return only
+  end
+  if count == 0 then return nil end
+  local time = now()
+  if count >= large then
+    local one, other = eps[random(1, count)], eps[random(1, count)]
+    if open(other.slot) < open(one.slot) then one = other end
+    if fit(one, tried, time, shared) then return one end
+  end
+  return fewestOpen(eps, tried, time, shared) or untried(eps, tried)
+end
+M.choose = choose
+
+local function path()
+  local uri = var.request_uri
+  local query = find(uri, "?", 1, true)
+  return query and sub(uri, 1, query - 1) or uri
+end
+
+function M.access()
+  tables.sync()
+  local st = requests.begin()
+  local raw, host = var.http_host, var.host
+  if raw ~= host then
+    host = rare.host(st, raw, host)
+  end
+  if var.paas_odd ~= "" then rare.fields(st) end
+  st.host = host
+  local route = tables.route(host, path)
+  if not route then return rare.unrouted(st, host, path()) end
+  local backend = tables.record(route[1])
+  if not backend then return rare.unrouted(st, host, path()) end
+  st.backend = backend
+  if route[2] or backend.special then
+    if rare.special(st, route, backend) then return end
+  end
+  local eps = st.eps or backend.eps
+  local ep = choose(eps, nil)
+  if not ep then return rare.fail(st, rare.without(backend)) end
+  if backend.limits then ep = rare.admit(st, backend, eps, ep) end
+  requests.enter(st, ep)
+  if backend.location then return ngx.exec(backend.location) end
+end
+
+-- Balancer phase: gives nginx the chosen endpoint, and another one when a connection failed. A request that was sent,
+-- even in part, is never sent again.
+function M.balance()
+  local st = current()
+  local ep = st.ep
+  if st.asked then
+    local sent = rare.lastNumber(var.upstream_bytes_sent)
+    if sent > 0 or st.timedOut then return ngx.exit(ngx.ERROR) end
+    state.shared.avoid[ep.slot] = now() + avoidSeconds
+    rare.failed(st, ep)
+    st.tried = st.tried or {}
+    st.tried[ep] = true
+    local other = choose(st.eps or st.backend.eps, st.tried)
+    if not other then return ngx.exit(ngx.ERROR) end
+    requests.leave(st)
+    requests.enter(st, other)
+    ep = other
+  else
+    local more = #(st.eps or st.backend.eps) - 1
+    if more > 0 then balancer.set_more_tries(more) end
+  end
+  st.asked = now()
+  local ok, why = balancer.set_current_peer(ep.address, ep.port)
+  if not ok then
+    ngx.log(ngx.CRIT, "an instance's address cannot be used: ", why)
+    return ngx.exit(ngx.ERROR)
+  end
+end
+
+return M
+`;

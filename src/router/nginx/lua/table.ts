@@ -1,0 +1,115 @@
+/** `paas.table`: the route table as this worker sees it. */
+export const tableLua = String.raw`
+-- Records are in the shared dictionary as Lua literals; a worker reads one when a request first needs it and keeps it
+-- until the generation changes. A record that is the same in the next generation keeps what was made of it.
+local state = require "paas.state"
+local setfenv, loadstring = setfenv, loadstring
+local find, sub = string.find, string.sub
+
+local dict = ngx.shared.paas
+local M = {}
+
+local generation = -1
+local texts = setmetatable({}, { __mode = "v" })
+local hosts, kept, before = {}, {}, {}
+local known = 0
+local most = 20000
+
+local function read(text)
+  local chunk = loadstring("return " .. text)
+  return setfenv(chunk, {})()
+end
+
+-- Drops what was kept when a table came in since. Called once a request.
+function M.sync()
+  local now = state.shared.generation
+  if now == generation then return end
+  generation = now
+  hosts, before, kept, known = {}, kept, {}, 0
+end
+
+-- @return what a record says, as a table of its own that callers may add to; nil: there is no such record
+function M.record(key)
+  local entry = kept[key]
+  if entry then return entry.value end
+  local text = dict:get(key)
+  if not text then return nil end
+  entry = before[key]
+  if not entry or entry.text ~= text then entry = { text = text, value = read(text) } end
+  kept[key] = entry
+  return entry.value
+end
+
+local function matchPath(paths, path)
+  local routes, longest = paths.routes, paths.longest
+  if longest == 0 then return routes[""] end
+  local last = #path
+  if last > longest + 1 then
+    last = longest + 2
+    while last > 0 and sub(path, last, last) ~= "/" do last = last - 1 end
+    last = last - 1
+  end
+  while last > 0 do
+    local found = routes[sub(path, 1, last)]
+    if found then return found end
+    while last > 0 and sub(path, last, last) ~= "/" do last = last - 1 end
+    last = last - 1
+  end
+  return routes[""]
+end
+
+local function candidates(host)
+  local list = {}
+  local exact = M.record("h:" .. host)
+  if exact then list[1] = exact end
+  local meta = M.record("meta")
+  if meta and meta.wild then
+    local dot = find(host, ".", 1, true)
+    while dot do
+      local wild = M.record("w:" .. sub(host, dot + 1))
+      if wild then list[#list + 1] = wild end
+      dot = find(host, ".", dot + 1, true)
+    end
+  end
+  return list
+end
+
+-- @param path a function that gives the path, called only where a route of the host has one
+-- @return a route { backend key, https }, or nil
+function M.route(host, path)
+  local list = hosts[host]
+  if not list then
+    if known >= most then hosts, known = {}, 0 end
+    list = candidates(host)
+    hosts[host] = list
+    known = known + 1
+  end
+  for i = 1, #list do
+    local paths = list[i]
+    local found
+    if paths.longest == 0 then found = paths.routes[""] else found = matchPath(paths, path()) end
+    if found then return found end
+  end
+  return nil
+end
+
+-- In the master of a router that begins: the table of the last run.
+function M.load(path)
+  local file = io.open(path, "rb")
+  if not file then return end
+  local text = file:read("*a")
+  file:close()
+  local count = string.match(text, "\nend\t(%d+)\n$")
+  local _, lines = string.gsub(text, "\n", "\n")
+  if not count or lines ~= tonumber(count) + 1 then
+    dict:set("problem", "the saved route table " .. path .. " is damaged")
+    return
+  end
+  for key, value in string.gmatch(text, "([^\t\n]+)\t([^\n]*)\n") do
+    if key ~= "end" then dict:set(key, value) end
+  end
+  state.shared.generation = tonumber(dict:get("generation")) or 0
+end
+
+return M
+`;

@@ -1,0 +1,45 @@
+/** Listening ports, looked at before nginx is told of them: nginx takes a configuration whole or not at all. */
+import { createServer } from 'node:net';
+import { errnoOf, PaasError } from '../../shared/errors.ts';
+
+/** Binds a port for a moment. @returns the port, and the system's error code where it cannot be had */
+export function tryPort(address: string, port: number): Promise<{ port: number; problem: string | null }> {
+  return new Promise((resolve) => {
+    const server = createServer();
+    server.once('error', (error) => resolve({ port, problem: errnoOf(error) ?? error.message }));
+    server.listen({ host: address, port, exclusive: true }, () => {
+      const bound = server.address();
+      const found = typeof bound === 'object' && bound ? bound.port : port;
+      server.close(() => resolve({ port: found, problem: null }));
+    });
+  });
+}
+
+/**
+ * A port to listen on: the wanted one; for 0 the last one where it is still free, else any.
+ * @throws PaasError `conflict` (in use), `not_allowed` (needs a right), `unavailable`
+ */
+export async function choosePort(address: string, wanted: number, last: number | undefined): Promise<number> {
+  if (wanted === 0 && last !== undefined) {
+    const again = await tryPort(address, last);
+    if (again.problem === null) return again.port;
+  }
+  const { port, problem } = await tryPort(address, wanted);
+  if (problem === null) return port;
+  throw listenError(problem, address, wanted);
+}
+
+export function listenError(code: string, address: string, port: number): PaasError {
+  const where = `port ${port} on ${address}`;
+  if (code === 'EADDRINUSE') {
+    return new PaasError('conflict', `The router cannot listen: ${where} is in use by another program.`, {
+      hint: `Stop that program (\`ss -ltnp sport = :${port}\` names it), or choose another port with --router-port.`,
+    });
+  }
+  if (code === 'EACCES' || code === 'EPERM') {
+    return new PaasError('not_allowed', `The router may not listen on ${where}.`, {
+      hint: 'Ports below 1024 need a right; choose a higher one with --router-port.',
+    });
+  }
+  return new PaasError('unavailable', `The router cannot listen on ${where}: ${code}.`);
+}
