@@ -135,6 +135,7 @@ const schemasElsewhere: Readonly<Record<string, string>> = {
   'src/cli/platform/files.ts': 'file of the CLI: where a platform of this machine has its hosts',
   'src/cli/platform/processes.ts': 'files and log lines of the programs that `paas up` starts',
   'src/clouds/speedycloud/api.ts': 'the driver’s own configuration',
+  'src/control/certificates/acme/problem.ts': 'problem documents, which RFC 8555 has fixed',
   'src/control/config.ts': 'the server’s configuration file',
   'src/control/sessions/sessions.ts': 'a union of two contracts',
   'src/localcloud/client.ts': 'file of the embedded cloud: where it listens',

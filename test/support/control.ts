@@ -88,7 +88,7 @@ export async function makeControl(
   const settings: Settings = {
     ...{ dataDir, databaseUrl: null, listen: { host: '127.0.0.1', port: 0 }, tls: null, publicUrl: null },
     ...{ domain: 'localhost', router: { driver: 'embedded', address: '127.0.0.1', port: 8080 } },
-    ...{ cluster: defaultCluster, cloud: null, assets: dataDir, timing: defaultTiming },
+    ...{ acme: defaultAcme, cluster: defaultCluster, cloud: null, assets: dataDir, timing: defaultTiming },
     ...change.settings,
   };
   const fakeHub = new FakeHub();

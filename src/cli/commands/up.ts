@@ -13,6 +13,7 @@ export default platformCommand(
     flags: {
       port: flag.integer({ max: 65_535, summary: 'port of the control plane, 0 for any free one (7070)' }),
       'router-port': flag.integer({ max: 65_535, summary: 'port of the apps, 0 for any free one (8080)' }),
+      'tls-port': flag.integer({ max: 65_535, summary: 'port of the apps for TLS, 0 for any free one (8443)' }),
       'max-hosts': flag.integer({ min: 1, max: 100, summary: 'how many hosts may be created (4)' }),
       'host-memory': flag.size({ value: '4G', summary: 'memory of a new host' }),
       'host-cpu': flag.cpu({ value: '2', summary: 'cores of a new host' }),
@@ -27,7 +28,9 @@ export default platformCommand(
   async ({ ui, home, env, signal }, { flags }) => {
     const progress = new Progress(ui);
     const { foreground, timeout } = flags;
-    const wish = { port: flags.port, routerPort: flags['router-port'], maxHosts: flags['max-hosts'] };
+    const ports = { port: flags.port, routerPort: flags['router-port'], tlsPort: flags['tls-port'] };
+    const wish = { ...ports, maxHosts: flags['max-hosts'] };
+    const regions = flags.regions === undefined ? undefined : await regionsFile(flags.regions);
     const size = { hostMemoryMb: flags['host-memory'], hostCpu: flags['host-cpu'] };
     try {
       const result = await up({

@@ -10,7 +10,7 @@ import { choosePort, isPortFree } from './ports.ts';
 const configFile = z.looseObject({
   dataDir: z.string(),
   listen: z.object({ host: z.string(), port: z.int() }),
-  router: z.object({ driver: z.string(), address: z.string(), port: z.int() }),
+  router: z.looseObject({ driver: z.string(), address: z.string(), port: z.int(), tlsPort: z.optional(z.int()) }),
   cluster: z.optional(z.looseObject({})),
   cloud: z.optional(z.looseObject({})),
   adminKey: z.object({ id: z.string(), secret: z.string() }),
@@ -21,6 +21,8 @@ export interface UpWish {
   /** 0: any free one. */
   port: number | undefined;
   routerPort: number | undefined;
+  /** Where the router listens for TLS once there is a certificate. */
+  tlsPort: number | undefined;
   maxHosts: number | undefined;
   hostMemoryMb: number | undefined;
   hostCpu: number | undefined;
@@ -49,6 +51,7 @@ export async function configFor(
   const base = present ?? (await newConfig(files, wish));
   keeps(wish.port, base.listen.port, '--port');
   keeps(wish.routerPort, base.router.port, '--router-port');
+  keeps(wish.tlsPort, base.router.tlsPort, '--tls-port');
   const { maxHosts, hostMemoryMb, hostCpu } = wish;
   const cluster = { ...base.cluster, ...given({ maxHosts, hostMemoryMb, hostCpu }) };
   return { ...base, cluster };
@@ -57,20 +60,30 @@ export async function configFor(
 async function newConfig(files: PlatformFiles, wish: UpWish): Promise<PlatformConfig> {
   const port = await portFor(wish.port, 7070, '--port', 'the control plane', []);
   const routerPort = await portFor(wish.routerPort, 8080, '--router-port', 'the router', [port]);
+  const tlsPort = await tlsPortFor(wish, [port, routerPort]);
   return {
     dataDir: files.server,
     listen: { host, port },
-    router: { driver: 'embedded', address: host, port: routerPort },
+    router: { driver: 'embedded', address: host, port: routerPort, tlsPort },
     adminKey: { id: newId('key'), secret: newSecret() },
   };
 }
 
+/** The usual one where it is free: nobody is to be kept from starting by a port that is needed only with a certificate. */
+async function tlsPortFor({ tlsPort, routerPort }: UpWish, taken: number[]): Promise<number> {
+  if (tlsPort !== undefined) return portFor(tlsPort, tlsPort, '--tls-port', "the router's TLS", taken);
+  const usual = 8443;
+  const isFree = routerPort !== 0 && !taken.includes(usual) && (await isPortFree(host, usual));
+  return isFree ? usual : choosePort(host, taken);
+}
+
 /** Hosts and agents know these addresses, so they stay for as long as the platform's data do. */
-function keeps(wanted: number | undefined, present: number, flag: string): void {
+function keeps(wanted: number | undefined, present: number | undefined, flag: string): void {
   if (wanted === undefined || wanted === 0 || wanted === present) return;
   throw new PaasError(
     'conflict',
-    `The platform of this machine was made with ${flag} ${present}; it keeps its ports.`,
+    `The platform of this machine was made with${present === undefined ? 'out' : ''} ${flag} ${present ?? ''}`.trim() +
+      '; it keeps its ports.',
     {
       hint: 'Leave the flag out, take another PAAS_HOME, or start anew (all apps are removed): `paas down --purge`.',
     },

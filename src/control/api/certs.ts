@@ -123,7 +123,7 @@ async function write(trx: Trx, host: string, present: CertificateRow | undefined
 
 function answerOf(control: Control, row: CertificateRow, warnings: readonly string[]): api.CertificateAnswer {
   const hasPort = control.settings.router.tlsPort !== undefined;
-  const noPort = 'The router has no port for TLS, so no client sees the certificate: see `paas up --help`.';
+  const noPort = 'The router has no port for TLS, so no client sees the certificate: see `--tls-port` of `paas up`.';
   return { certificate: certificateView(row), warnings: [...warnings, ...(hasPort ? [] : [noPort])] };
 }
 

@@ -11,18 +11,20 @@ import { hostEndpoints } from './hosts.ts';
 import type { StoredKeys } from './keys.ts';
 import { logEndpoints } from './logs.ts';
 import { platformEndpoints } from './platform.ts';
+import { routeEndpoints } from './routes.ts';
 import { sessionEndpoints } from './sessions.ts';
 
 export const allEndpoints = (keys: StoredKeys): Endpoint[] => [
   ...platformEndpoints,
   ...appEndpoints,
   ...configEndpoints,
+  ...routeEndpoints,
   ...deploymentEndpoints,
   ...grayEndpoints,
   ...logEndpoints,
   ...sessionEndpoints,
   ...hostEndpoints,
   ...cloudEndpoints,
+  ...certificateEndpoints,
   ...agentEndpoints(keys),
 ];
-  ...certificateEndpoints,

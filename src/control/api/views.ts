@@ -28,7 +28,7 @@ export async function appSummary(control: Control, app: AppRow): Promise<AppSumm
   const desired = app.state === 'active' && app.release !== null ? wantedInstances(app) : 0;
   const healthy = instances.filter((row) => row.state === 'healthy' && row.ready === 1).length;
   const routes = await routesOf(control.store.db, app.id);
-  const { url } = control.routing.summary();
+  const router = control.routing.summary();
   return {
     name: app.name,
     project: app.project,
@@ -36,7 +36,8 @@ export async function appSummary(control: Control, app: AppRow): Promise<AppSumm
     release: app.release,
     state: stateOf(app, desired, healthy),
     instances: { desired, healthy },
-    urls: routes.map((route) => urlOf(route, url)),
+    urls: routes.map((route) => urlOf(route, router)),
+    maintenance: app.maintenance !== null,
   };
 }
 

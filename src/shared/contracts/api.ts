@@ -12,6 +12,8 @@ export * from './api/apps.ts';
 export * from './api/certificates.ts';
 export * from './api/gray.ts';
 export * from './api/operations.ts';
+export * from './api/routes.ts';
+export * from './api/router.ts';
 export {
   errorResponse,
   missingRequest,
@@ -36,8 +38,8 @@ export const statusResponse = z.object({
   cloud: z.object({ driver: z.string() }),
   hosts: z.object({ total: z.int(), ready: z.int() }),
   apps: z.object({ total: z.int(), healthy: z.int() }),
-  warnings: z.array(z.string()),
   certificates: z.object({ total: z.int(), valid: z.int() }),
+  warnings: z.array(z.string()),
 });
 export type StatusResponse = z.infer<typeof statusResponse>;
 

@@ -11,7 +11,6 @@ import {
   label,
   memorySize,
   processKind,
-  routeText,
   canaryPlan,
   strategy,
 } from '../app-spec.ts';
@@ -236,11 +235,6 @@ export const configChange = z.object({
   changed: z.array(z.string()),
   deployment: z.nullable(deployment),
 });
-
-/** GET A/routes; POST A/routes, DELETE A/routes with {route} */
-export const routeRow = z.object({ route: z.string(), url: z.string(), process: z.string() });
-export const routesResponse = z.object({ routes: z.array(routeRow) });
-export const routeRequest = z.object({ route: routeText });
 
 /** GET A/releases */
 export const releaseRow = z.object({

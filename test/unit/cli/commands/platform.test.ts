@@ -15,6 +15,7 @@ const cli = harness();
 const nothing: UpWish = {
   port: undefined,
   routerPort: undefined,
+  tlsPort: undefined,
   maxHosts: undefined,
   hostMemoryMb: undefined,
   hostCpu: undefined,

@@ -82,7 +82,11 @@ describe('answers match their schemas', () => {
     api.endpoints.filter(({ method, path }) => method === 'GET' && !/stream$|logs$|uploads|agents/.test(path));
 
   it('of everything that is read', async () => {
-    const concrete = (path: string) => path.replace(app, appUrl).replace(':deployment', deployment);
+    const concrete = (path: string) =>
+      path.replace(app, appUrl).replace(':deployment', deployment).replace(':host', 'shop.localhost');
+    const certificate = { body: { source: 'self-signed' } };
+    const put = await api.call('PUT', '/v1/certificates/shop.localhost', certificate);
+    matches('PUT', '/v1/certificates/:host', put);
     expect(readable().length).toBeGreaterThan(12);
     for (const { path } of readable()) matches('GET', path, await api.get(concrete(path)));
     matches('GET', `${app}/instances`, await api.get(`${appUrl}/instances?all=1`));
