@@ -31,6 +31,7 @@ import { BuildCache } from './steps/build-cache.ts';
 import { BuildLogs } from './steps/build-logs.ts';
 import { createBuildDriver } from './steps/build.ts';
 import { StepJournal } from './steps/journal.ts';
+import { createRouterCheckDriver } from './steps/router-check.ts';
 import { createStepRunner } from './steps/runner.ts';
 import { detectTools } from './steps/tools.ts';
 import { unpackTar } from './steps/unpack.ts';
@@ -101,7 +102,7 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
     limits: openLimits(hostGroup(dir.builds)),
   });
   const steps = createStepRunner({
-    drivers: { build },
+    drivers: { build, 'router-check': createRouterCheckDriver(() => router) },
     journal: new StepJournal(dir.steps, log),
     log,
     hostName: options.name,

@@ -86,6 +86,7 @@ export const topics: Readonly<Record<string, string>> = {
   routes: "an app's addresses",
   certs: 'certificates for TLS',
   rollout: 'a change that is under way',
+  maintenance: 'a page instead of an app',
   gray: 'which requests go to which release',
   hosts: 'machines',
   clouds: 'cloud accounts',

@@ -6,6 +6,7 @@ import type { Sessions } from './sessions/sessions.ts';
 import type { Events } from './events/events.ts';
 import type { Disks, Usage } from './agents/reports.ts';
 import type { Hub } from './agents/hub.ts';
+import type { RouterChecks } from './agents/router-checks.ts';
 import type { Routing } from './reconcile/routing.ts';
 import type { Sealer } from './secrets.ts';
 import type { Settings } from './settings.ts';
@@ -42,6 +43,7 @@ export interface Control {
   hosts: HostReconciler;
   sessions: Sessions;
   builds: Builds;
+  routerChecks: RouterChecks;
   stacks: readonly Stack[];
   logger: Logger;
   /** Measurements of agents, in memory only. */

@@ -14,6 +14,7 @@ import { version } from '../shared/version.ts';
 import { createStacks } from '../stacks/registry.ts';
 import { createHandlers } from './agents/handlers.ts';
 import { Hub } from './agents/hub.ts';
+import { RouterChecks } from './agents/router-checks.ts';
 import { allEndpoints } from './api/endpoints.ts';
 import { StoredKeys } from './api/keys.ts';
 import { createApi } from './api/server.ts';
@@ -131,6 +132,7 @@ export async function startServer(config: ServerConfig, logger: Logger): Promise
     placing,
     routing: new Routing({ store, hub, sealer, drainMs: settings.timing.drain, regions: settings.router.regions }),
     builds: new Builds(() => control),
+    routerChecks: new RouterChecks(hub),
     stacks: createStacks((name) => readFile(join(settings.assets, name), 'utf8')),
     sessions: new Sessions(hub, logger),
     get hosts() {

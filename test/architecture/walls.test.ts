@@ -120,9 +120,9 @@ describe('the agent', () => {
     expect(files.filter((file) => !['shared', 'agent', 'router'].includes(part(file)))).toEqual([]);
   });
 
-  it('needs Node itself, ws and zod/mini, nothing else', () => {
+  it('needs Node itself, ws, zod/mini and maxmind (for gray rules by region), nothing else', () => {
     const foreign = [...packages.keys()].filter((name) => !name.startsWith('node:')).sort();
-    expect(foreign).toEqual(['ws', 'zod/mini']);
+    expect(foreign).toEqual(['maxmind', 'ws', 'zod/mini']);
   });
 });
 

@@ -9,6 +9,7 @@ import { AgentsEngine } from '../../src/engines/agents/engine.ts';
 import { Serial } from '../../src/shared/serial.ts';
 import type { ControlMessage, HostFacts } from '../../src/shared/contracts/agent.ts';
 import type { Hub } from '../../src/control/agents/hub.ts';
+import { RouterChecks } from '../../src/control/agents/router-checks.ts';
 import { openPackStore } from '../../src/control/blobs/packs.ts';
 import { Builds } from '../../src/control/builds/builds.ts';
 import type { Clouds } from '../../src/control/clouds.ts';
@@ -118,6 +119,7 @@ export async function makeControl(
     engine: new AgentsEngine(instances, placing),
     routing: new Routing({ store, hub, sealer, drainMs: settings.timing.drain }),
     builds: new Builds(() => control),
+    routerChecks: new RouterChecks(hub),
     stacks: createStacks(() => Promise.resolve('// the static server\n')),
     sessions: new Sessions(hub, logger),
     get hosts() {

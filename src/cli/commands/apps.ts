@@ -2,6 +2,11 @@ import type { AppSummary } from '../../shared/contracts/api.ts';
 import { platformCommand } from '../command/define.ts';
 import { flag } from '../command/flags.ts';
 import { paintState } from '../ui/states.ts';
+import type { Ui } from '../ui/ui.ts';
+
+/** One in maintenance must be hard to forget. */
+const stateOf = ({ style }: Ui, { state, maintenance }: AppSummary): string =>
+  paintState(style, state) + (maintenance ? `, ${style.yellow('maintenance')}` : '');
 
 export default platformCommand(
   {
@@ -26,7 +31,7 @@ export default platformCommand(
         ui.table(
           ['APP', 'PROJECT', 'ENV', 'STATE', 'RELEASE', 'INSTANCES', 'URL'],
           apps.map((app) => [
-            ...[ui.style.bold(app.name), app.project, app.environment, paintState(ui.style, app.state)],
+            ...[ui.style.bold(app.name), app.project, app.environment, stateOf(ui, app)],
             ...[app.release === null ? '-' : `v${app.release}`, `${app.instances.healthy}/${app.instances.desired}`],
             app.urls[0] ?? '-',
           ]),

@@ -1,3 +1,4 @@
+import { resolve } from 'node:path';
 import { platformCommand } from '../command/define.ts';
 import { flag } from '../command/flags.ts';
 import { up } from '../platform/up.ts';
@@ -17,6 +18,10 @@ export default platformCommand(
       'max-hosts': flag.integer({ min: 1, max: 100, summary: 'how many hosts may be created (4)' }),
       'host-memory': flag.size({ value: '4G', summary: 'memory of a new host' }),
       'host-cpu': flag.cpu({ value: '2', summary: 'cores of a new host' }),
+      regions: flag.text({
+        value: 'FILE',
+        summary: 'MaxMind database for gray rules by region (GeoLite2-City.mmdb); `none` takes it away',
+      }),
       foreground: flag.boolean({ summary: 'keep the control plane in the foreground, for a supervisor' }),
       timeout: flag.duration({ summary: 'give up waiting after so long (2m)' }),
     },
@@ -36,6 +41,7 @@ export default platformCommand(
       const result = await up({
         ...wish,
         ...size,
+        regions,
         home,
         env,
         signal,
@@ -63,3 +69,12 @@ export default platformCommand(
     }
   },
 );
+
+/** Its absolute path, since programs in other directories read it. @throws PaasError as openRegions; null for `none` */
+async function regionsFile(text: string): Promise<string | null> {
+  if (text === 'none') return null;
+  const path = resolve(text);
+  const { openRegions } = await import('../../shared/gray/regions.ts');
+  await openRegions(path);
+  return path;
+}

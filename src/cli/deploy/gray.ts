@@ -1,5 +1,6 @@
 /** What `paas gray …` shows. */
 import type { GrayView } from '../../shared/contracts/api.ts';
+import { PaasError } from '../../shared/errors.ts';
 import type { AppScope, Context } from '../command/context.ts';
 import { ago } from '../ui/times.ts';
 
@@ -24,8 +25,9 @@ export function showGray({ ui, app }: Context & { app: AppScope }, view: GrayVie
   });
 }
 
-/** `v13` or `13`; undefined for anything else. */
-export function readRelease(text: string): number | undefined {
+/** `v13` or `13`. @param flag it was given with: `--to` @throws PaasError usage */
+export function readRelease(text: string, flag: string): number {
   const number = /^v?([1-9]\d{0,8})$/.exec(text)?.[1];
-  return number === undefined ? undefined : Number(number);
+  if (number !== undefined) return Number(number);
+  throw new PaasError('usage', `${flag}: \`${text}\` is no release.`, { hint: 'Write it as in `v12`.' });
 }

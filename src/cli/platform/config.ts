@@ -26,6 +26,8 @@ export interface UpWish {
   maxHosts: number | undefined;
   hostMemoryMb: number | undefined;
   hostCpu: number | undefined;
+  /** Path of a region database; null: none any more. */
+  regions?: string | null | undefined;
 }
 
 /** @throws PaasError corrupt */
@@ -54,7 +56,14 @@ export async function configFor(
   keeps(wish.tlsPort, base.router.tlsPort, '--tls-port');
   const { maxHosts, hostMemoryMb, hostCpu } = wish;
   const cluster = { ...base.cluster, ...given({ maxHosts, hostMemoryMb, hostCpu }) };
-  return { ...base, cluster };
+  return { ...base, router: withRegions(base.router, wish.regions), cluster };
+}
+
+function withRegions(router: PlatformConfig['router'], wish: UpWish['regions']): PlatformConfig['router'] {
+  if (wish === undefined) return router;
+  if (wish !== null) return { ...router, regions: wish };
+  const { regions: _, ...rest } = router;
+  return rest;
 }
 
 async function newConfig(files: PlatformFiles, wish: UpWish): Promise<PlatformConfig> {
@@ -80,14 +89,10 @@ async function tlsPortFor({ tlsPort, routerPort }: UpWish, taken: number[]): Pro
 /** Hosts and agents know these addresses, so they stay for as long as the platform's data do. */
 function keeps(wanted: number | undefined, present: number | undefined, flag: string): void {
   if (wanted === undefined || wanted === 0 || wanted === present) return;
-  throw new PaasError(
-    'conflict',
-    `The platform of this machine was made with${present === undefined ? 'out' : ''} ${flag} ${present ?? ''}`.trim() +
-      '; it keeps its ports.',
-    {
-      hint: 'Leave the flag out, take another PAAS_HOME, or start anew (all apps are removed): `paas down --purge`.',
-    },
-  );
+  const made = present === undefined ? `without ${flag}` : `with ${flag} ${present}`;
+  throw new PaasError('conflict', `The platform of this machine was made ${made}; it keeps its ports.`, {
+    hint: 'Leave the flag out, take another PAAS_HOME, or start anew (all apps are removed): `paas down --purge`.',
+  });
 }
 
 async function portFor(

@@ -1,5 +1,6 @@
 /** What the hub's messages mean: hosts come and go, instances report, logs are stored, steps and sessions go on. */
 import type { AgentMessage, ControlMessage, LogBlock } from '../../shared/contracts/agent.ts';
+import type { StepResult } from '../../shared/contracts/steps.ts';
 import { version } from '../../shared/version.ts';
 import { asPaasError } from '../../shared/errors.ts';
 import { readRouterLogId } from '../../shared/router-log.ts';
@@ -53,7 +54,7 @@ export function createHandlers(control: Control): HubHandlers {
     await applyReport(control, { hostId, generation, instances, full: true });
     remember(instances);
     control.disks.set(hostId, facts.disk);
-    for (const result of stepResults) await control.builds.finished(hostId, result);
+    for (const result of stepResults) await finished(hostId, result);
     const known = new Set([...steps, ...stepResults.map((result) => result.id)]);
     const messages: ControlMessage[] = [
       {
@@ -93,6 +94,12 @@ export function createHandlers(control: Control): HubHandlers {
     return messages;
   }
 
+  /** Each takes the results of its own steps. */
+  async function finished(hostId: string, result: StepResult): Promise<void> {
+    control.routerChecks.finished(hostId, result);
+    await control.builds.finished(hostId, result);
+  }
+
   /** Where the logs of a host's instances and builds go on. */
   async function positions(hostId: string, instances: readonly string[], steps: ReadonlySet<string>) {
     const rows = await control.store.db
@@ -128,7 +135,7 @@ export function createHandlers(control: Control): HubHandlers {
         return;
       }
       case 'stepResult': {
-        await control.builds.finished(hostId, received.result);
+        await finished(hostId, received.result);
         control.hub.send(hostId, { type: 'stepAck', id: received.result.id });
         return;
       }

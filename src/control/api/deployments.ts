@@ -139,14 +139,17 @@ async function steer(call: Call<unknown>, verb: 'pause' | 'continue' | 'cancel')
       .selectAll()
       .where('app_id', '=', app.id)
       .where('state', 'in', unfinished)
-      .where('id', '=', present.active_deployment ?? '')
+      .where((eb) =>
+        present.active_deployment === null ? eb('state', '=', 'queued') : eb('id', '=', present.active_deployment),
+      )
+      .orderBy('created_at')
       .executeTakeFirst();
     if (!deployment || verb !== 'cancel') {
       throw new PaasError('conflict', `Nothing of ${app.name} is being rolled out.`, {
         hint: `See \`paas releases -a ${app.name}\`.`,
       });
     }
-    await endActive(trx, present, 'cancelled');
+    await endActive(trx, { ...present, active_deployment: deployment.id }, 'cancelled');
     return { rollout: null };
   });
   const deployment = await control.store.db

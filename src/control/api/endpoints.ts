@@ -10,6 +10,8 @@ import { grayEndpoints } from './gray.ts';
 import { hostEndpoints } from './hosts.ts';
 import type { StoredKeys } from './keys.ts';
 import { logEndpoints } from './logs.ts';
+import { maintenanceEndpoints } from './maintenance.ts';
+import { nginxEndpoints } from './nginx.ts';
 import { platformEndpoints } from './platform.ts';
 import { routeEndpoints } from './routes.ts';
 import { sessionEndpoints } from './sessions.ts';
@@ -21,6 +23,8 @@ export const allEndpoints = (keys: StoredKeys): Endpoint[] => [
   ...routeEndpoints,
   ...deploymentEndpoints,
   ...grayEndpoints,
+  ...maintenanceEndpoints,
+  ...nginxEndpoints,
   ...logEndpoints,
   ...sessionEndpoints,
   ...hostEndpoints,

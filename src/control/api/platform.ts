@@ -123,6 +123,12 @@ async function status(control: Control): Promise<api.StatusResponse> {
   };
 }
 
+/** An app in maintenance is easily forgotten: nothing of it is broken. */
+function maintenanceWarning({ name, project, environment, maintenance }: api.AppSummary): string[] {
+  const end = `paas maintenance off -a ${name} -p ${project} -e ${environment}`;
+  return maintenance ? [`${project}/${environment}/${name} is in maintenance; \`${end}\` ends it`] : [];
+}
+
 async function warnings(
   control: Control,
   hosts: { id: string; name: string; state: string; message: string | null; facts: string | null }[],

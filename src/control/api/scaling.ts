@@ -14,9 +14,11 @@ import type { Trx } from '../store/open.ts';
 import type { AppRow, RolloutRow } from '../store/schema.ts';
 import type { Call } from './define.ts';
 import { appOf, audit, nameOf } from './naming.ts';
+import { scaleRelease } from './scaling-gray.ts';
 
 export async function scale(call: Call<z.infer<typeof api.scaleRequest>>): Promise<unknown> {
   const { control } = call;
+  if (call.body.release !== undefined) return scaleRelease(call, call.body.release);
   const app = await appOf(call);
   const answer = await call.commit(async (trx) => {
     const present = await requireApp(trx, nameOf(call.params));

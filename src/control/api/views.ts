@@ -3,6 +3,7 @@ import type { AppDetail, AppSummary, InstanceRow } from '../../shared/contracts/
 import type { Control } from '../context.ts';
 import { formationOf, urlOf } from '../deploy/apps.ts';
 import { keptRunning } from '../deploy/diff.ts';
+import { maintenanceOf, routerSettingsOf } from '../deploy/router-settings.ts';
 import { routesOf } from '../deploy/routes.ts';
 import { formatRoute } from '../../shared/routes-text.ts';
 import type { AppRow } from '../store/schema.ts';
@@ -69,6 +70,7 @@ export async function appDetail(control: Control, app: AppRow): Promise<AppDetai
           .where('releases.app_id', '=', app.id)
           .where('releases.version', '=', app.release)
           .executeTakeFirst();
+  const maintenance = maintenanceOf(app);
   const ports = await db.selectFrom('tcp_ports').selectAll().where('app_id', '=', app.id).execute();
   return {
     ...(await appSummary(control, app)),

@@ -3,8 +3,14 @@
  * only where the manifest's own value changed since the push before: a push in an incident never undoes a `paas scale`.
  */
 import { createHash } from 'node:crypto';
-import { defaultMemoryMb, type AppSpec, type ProcessKind } from '../../shared/contracts/app-spec.ts';
+import {
+  defaultMemoryMb,
+  type AppSpec,
+  type ProcessKind,
+  type RouterSettings,
+} from '../../shared/contracts/app-spec.ts';
 import type { Formation } from '../../shared/contracts/api.ts';
+import { describeRouter } from '../../shared/router-text.ts';
 import type { Config, ManifestMemory } from './types.ts';
 
 export interface Override {
@@ -148,6 +154,13 @@ export function formationPlan(before: Formation, after: Formation): PlanLine[] {
     }
   }
   return lines;
+}
+
+/** Router settings that differ, in the words of the manifest. */
+export function routerPlan(before: RouterSettings, after: RouterSettings): PlanLine[] {
+  const [a, b] = [describeRouter(before), describeRouter(after)];
+  const keys = [...new Set([...a.keys(), ...b.keys()])].filter((key) => a.get(key) !== b.get(key));
+  return keys.map((key) => ({ action: 'router', target: key, from: a.get(key) ?? null, to: b.get(key) ?? null }));
 }
 
 /** Names of config that differ; values are secret and never part of a plan. */

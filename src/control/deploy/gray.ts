@@ -1,6 +1,11 @@
 /** Gray releases of an app, pure: rules in their order, and how many instances run for them beside the stable release. */
 import type { Gray, GrayRule } from '../../shared/contracts/routes.ts';
+import type { Formation, ScaleRequest } from '../../shared/contracts/api.ts';
+import { defaultMemoryMb } from '../../shared/contracts/app-spec.ts';
 import { PaasError } from '../../shared/errors.ts';
+import { keptRunning } from './diff.ts';
+import { scaleFormation } from './scale.ts';
+import type { ReleaseProcesses } from './types.ts';
 
 /** A rule as it is kept, with who made it. */
 export interface KeptRule extends GrayRule {
@@ -61,6 +66,50 @@ export function withoutRule(state: GrayState, id: string): GrayState {
     rules,
     releases: Object.fromEntries(Object.entries(state.releases).filter(([release]) => led.has(release))),
   };
+}
+
+/**
+ * Another number of instances for a release beside the stable one.
+ * @param processes of that release
+ * @returns with its formation: memory and cpu are the app's
+ * @throws PaasError conflict (it does not run beside), usage (memory and cpu), and as scaleFormation
+ */
+export function scaleGray(
+  app: { name: string; stable: number | null; gray: GrayState; formation: Formation },
+  release: number,
+  processes: ReleaseProcesses,
+  request: ScaleRequest,
+  limits: { hostMemoryMb: number },
+): { state: GrayState; formation: Formation; changed: string[] } {
+  const counts = app.gray.releases[release];
+  if (!counts) {
+    const stable = release === app.stable;
+    throw new PaasError(
+      'conflict',
+      `v${release} does not run beside the stable release${stable ? ': it is that' : ''}.`,
+      {
+        hint: stable
+          ? 'Leave --release out.'
+          : `\`paas gray ${app.name}\` shows what runs; \`paas gray add\` has a release run.`,
+      },
+    );
+  }
+  if (Object.values(request.processes).some(({ memoryMb, cpu }) => memoryMb !== undefined || cpu !== undefined)) {
+    throw new PaasError('usage', 'Memory and cpu are the same for all releases of an app.', {
+      hint: 'Leave --release out to change them.',
+    });
+  }
+  const before: Formation = {};
+  for (const [type, { kind, schedule }] of Object.entries(processes)) {
+    const { memoryMb = defaultMemoryMb, cpu = null } = app.formation[type] ?? {};
+    before[type] = { kind, schedule, memoryMb, cpu, instances: counts[type] ?? 0 };
+  }
+  const { formation, changed } = scaleFormation(before, request, limits);
+  const scaled = Object.entries(formation).flatMap(([type, { kind, instances }]) =>
+    keptRunning(kind) && (instances > 0 || counts[type] !== undefined) ? [[type, instances] as const] : [],
+  );
+  const releases = { ...app.gray.releases, [release]: Object.fromEntries(scaled) };
+  return { state: { ...app.gray, releases }, formation, changed };
 }
 
 /** Releases that run beside the stable one. */

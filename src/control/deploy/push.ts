@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { newCanary } from '../rollout/canary.ts';
 import type { RolloutWish } from './release.ts';
 import type { PushPlan } from '../../shared/contracts/api.ts';
+import type { RouterSettings } from '../../shared/contracts/app-spec.ts';
 import type { pushRequest } from '../../shared/contracts/api.ts';
 import { PaasError } from '../../shared/errors.ts';
 import { formatRoute, parseRoute } from '../../shared/routes-text.ts';
@@ -13,6 +14,7 @@ import type { Trx } from '../store/open.ts';
 import type { AppRow, ReleaseRow } from '../store/schema.ts';
 import { defaultHost, formationOf, manifestOf, type AppName } from './apps.ts';
 import * as diff from './diff.ts';
+import { routerSettingsOf } from './router-settings.ts';
 import { routesOf } from './routes.ts';
 import type { SourcePlan } from './source.ts';
 import { emptyManifest, type Config, type Formation, type ManifestMemory, type ReleaseProcesses } from './types.ts';
@@ -29,7 +31,9 @@ export interface PushOutcome {
   routesPresent: string[];
   routes: { add: string[]; remove: string[] };
   manifest: ManifestMemory;
-  /** Image, processes or config differ from the release in force (or there is none): a new release is due. */
+  routerBefore: RouterSettings;
+  router: RouterSettings;
+  /** Image, processes, config or router settings differ from the release in force (or there is none): a new release is due. */
   releaseDiffers: boolean;
   formationDiffers: boolean;
 }
@@ -64,9 +68,12 @@ export async function comparePush(
   const wanted = [...new Set([...own, ...named])];
   const routes = diff.diffRoutes(routesPresent, memory, wanted);
   const sameImage = current !== undefined && source.tree !== null && (await imageEquals(control, current, source));
+  const routerBefore = current ? routerSettingsOf(current) : {};
+  const router = push.spec.router ?? {};
   const same =
     sameImage &&
     diff.sameJson(JSON.parse(current.processes), processes) &&
+    diff.sameJson(routerBefore, router) &&
     diff.sameJson(await configOfRelease(control, current), config);
   return {
     processes,
@@ -77,6 +84,8 @@ export async function comparePush(
     routesPresent,
     routes,
     manifest: diff.rememberManifest(push.spec, wanted),
+    routerBefore,
+    router,
     releaseDiffers: !same,
     formationDiffers: !diff.sameJson(formationBefore, formation),
   };
@@ -123,6 +132,7 @@ export function describePush(
   plan.push(
     ...diff.formationPlan(outcome.formationBefore, outcome.formation),
     ...diff.configPlan(outcome.configBefore, outcome.config),
+    ...diff.routerPlan(outcome.routerBefore, outcome.router),
   );
   for (const route of outcome.routes.add) plan.push({ action: 'add route', target: route, from: null, to: route });
   for (const route of outcome.routes.remove)

@@ -88,6 +88,8 @@ export interface NewRelease {
   imageId: string;
   configVersion: number;
   processes: ReleaseProcesses;
+  /** As routerColumn makes it. */
+  router: string | null;
   description: string;
   actor: string;
 }
@@ -107,6 +109,7 @@ export async function insertRelease(trx: Trx, appId: string, release: NewRelease
       image_id: release.imageId,
       config_version: release.configVersion,
       processes: JSON.stringify(release.processes),
+      router: release.router,
       description: release.description,
       actor: release.actor,
       state: 'created',
@@ -114,6 +117,17 @@ export async function insertRelease(trx: Trx, appId: string, release: NewRelease
     })
     .returningAll()
     .executeTakeFirstOrThrow();
+}
+
+/** What routers do for a release. */
+export async function routerOfRelease(trx: Trx, appId: string, version: number): Promise<string | null> {
+  const row = await trx
+    .selectFrom('releases')
+    .select('router')
+    .where('app_id', '=', appId)
+    .where('version', '=', version)
+    .executeTakeFirstOrThrow();
+  return row.router;
 }
 
 export interface RolloutWish {
@@ -180,10 +194,13 @@ export async function beginRollout(trx: Trx, control: Control, app: AppRow, wish
       finished_at: null,
     })
     .execute();
+  // Nothing serves yet that the settings of a first release could disturb; others take force when they are live.
+  const router = app.release === null ? await routerOfRelease(trx, app.id, wish.to.release) : null;
   await trx
     .updateTable('apps')
     .set({
       state: 'active',
+      ...(app.release === null ? { router } : {}),
       formation: JSON.stringify(wish.formation),
       ...(wish.manifest === null ? {} : { manifest: JSON.stringify(wish.manifest) }),
     })

@@ -8,7 +8,7 @@ import { failureOf } from '../rollout/machine.ts';
 import type { DeploymentRow } from '../store/schema.ts';
 import { capacityProblem } from './capacity.ts';
 import { hostTrouble, lastLines } from './evidence.ts';
-import { observeStable } from './gray.ts';
+import { lookBeside, observeStable } from './gray.ts';
 
 export async function judgeConvergence(
   control: Control,
@@ -40,14 +40,16 @@ export async function judgeConvergence(
   );
   for (const deployment of waiting) {
     const isBack = deployment.kind !== 'rollback' || !rolling;
-    if (reached && quiet && isBack) await end(control, deployment);
-    else if (failing && !stopped) {
-      const name = `${failing.processType}.${failing.ordinal}`;
-      const lines = await lastLines(control, appId, { instance: failing.id, n: 20 });
-      const trouble = hostTrouble(failing);
+    const beside = await lookBeside(control, app, deployment);
+    const { there, failed } = beside ?? { there: reached && quiet && isBack, failed: failing };
+    if (there) await end(control, deployment);
+    else if (failed && !stopped) {
+      const name = `${failed.processType}.${failed.ordinal}`;
+      const lines = await lastLines(control, appId, { instance: failed.id, n: 20 });
+      const trouble = hostTrouble(failed);
       const what = trouble ? 'cannot start' : 'does not become healthy';
       const todo = trouble?.hint ?? `Read \`paas logs -a ${app.name} --instance ${name}\`.`;
-      const text = `${name} of v${failing.release} ${what}: ${failureOf(failing) ?? ''}.`;
+      const text = `${name} of v${failed.release} ${what}: ${failureOf(failed) ?? ''}.`;
       const error = new PaasError(trouble?.code ?? 'unhealthy', text, {
         hint: `It is tried again and again. ${todo}`,
         details: { instance: name, lastLines: lines },

@@ -6,9 +6,9 @@ import { formationOf } from '../deploy/apps.ts';
 import { grayOf, grayReleases } from '../deploy/gray.ts';
 import type { ReleaseProcesses } from '../deploy/types.ts';
 import { releaseRow } from '../deploy/push.ts';
-import { settle } from '../rollout/machine.ts';
+import { failureOf, settle } from '../rollout/machine.ts';
 import { withStandIns } from '../rollout/stand-ins.ts';
-import type { AppRow } from '../store/schema.ts';
+import type { AppRow, DeploymentRow } from '../store/schema.ts';
 
 /** The instances of an app without those of its gray releases, which rollouts and steady state must not touch. */
 export async function observeStable(control: Control, app: AppRow): Promise<ObservedInstance[]> {
@@ -43,4 +43,29 @@ export async function grayWorkloads(control: Control, app: AppRow): Promise<Work
     }
   }
   return workloads;
+}
+
+/**
+ * How far a scale of a release beside the stable one is; null for deployments about something else, and where that release
+ * does not run beside any more.
+ */
+export async function lookBeside(
+  control: Control,
+  app: AppRow,
+  deployment: Pick<DeploymentRow, 'kind' | 'release'>,
+): Promise<{ there: boolean; failed: ObservedInstance | undefined } | null> {
+  const { kind, release } = deployment;
+  const counts = kind === 'scale' && release !== null ? grayOf(app).releases[release] : undefined;
+  if (!counts) return null;
+  const { instances } = await control.engine.observe(app.id);
+  const own = instances.filter((instance) => instance.release === release);
+  const staying = own.filter((instance) => !instance.leaving);
+  const there = Object.entries(counts).every(([type, count]) => {
+    const serving = staying.filter(
+      (i) => i.processType === type && i.state === 'healthy' && i.ready && control.routing.reaches(app.id, i),
+    );
+    return serving.length >= (app.state === 'active' ? count : 0);
+  });
+  const failed = staying.find((instance) => !instance.wasHealthy && failureOf(instance) !== null);
+  return { there: there && staying.length === own.length, failed };
 }

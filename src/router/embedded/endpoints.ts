@@ -10,6 +10,7 @@ import {
   type RouterTraffic,
   type RouteTable,
 } from '../../shared/contracts/routes.ts';
+import type { RegionsOf } from '../../shared/gray/regions.ts';
 import { GrayRelease } from './http/selection.ts';
 import { LimitsOfApps, type AppLimits } from './limits/app-limits.ts';
 import { keepHalf, type Ejectable } from './limits/outlier.ts';
@@ -59,7 +60,7 @@ export class LiveEndpoint implements Ejectable {
   }
 
   /** A request or connection is over: another one may come. */
-  release(): void {
+  left(): void {
     this.open--;
     this.line?.serve(1);
   }
@@ -85,11 +86,17 @@ export interface LiveBackend {
 }
 
 export class Endpoints {
+  readonly #regions: RegionsOf;
   #backends = new Map<string, LiveBackend>();
   #current = new Map<string, LiveEndpoint>();
   readonly #draining = new Set<LiveEndpoint>();
   readonly #traffic = new Traffic();
   readonly #limits = new LimitsOfApps();
+
+  /** @param regions where a client is, by its address */
+  constructor(regions: RegionsOf = () => []) {
+    this.#regions = regions;
+  }
 
   /**
    * Takes up a table: known endpoints keep their record, those that are gone are retired.
@@ -114,7 +121,7 @@ export class Endpoints {
         endpoints.set(id, record);
       }
       const own = [...endpoints.values()];
-      const gray = backend.gray ? new GrayRelease(backend.appId, backend.gray, own, key) : null;
+      const gray = backend.gray ? new GrayRelease(backend.appId, backend.gray, own, key, this.#regions) : null;
       if (own.some(({ ejectedUntil }) => ejectedUntil > now)) keepHalf(own, now);
       const { app, appId, state, protocol = 'http', outlier = defaultOutlier } = backend;
       live.set(name, { app, appId, state, protocol, endpoints: own, gray, limits, outlier });

@@ -6,6 +6,7 @@ import { errnoOf, PaasError } from '../../shared/errors.ts';
 import { match, type RouteIndex } from '../table.ts';
 import { AccessLogs } from './access-logs.ts';
 import { startAdmin } from './admin.ts';
+import type { Predecessor } from './handover.ts';
 import { Endpoints } from './endpoints.ts';
 import { defaultLimits, type HttpContext } from './http/context.ts';
 import { HttpFront } from './http/front.ts';
@@ -36,8 +37,8 @@ export class RouterServer {
   #admin: Server | null = null;
   #applying: Promise<unknown> = Promise.resolve();
   port = 0;
-  /** Requests that are open at the process before this one (handover.ts). */
-  openBefore: () => Record<string, number> = () => ({});
+  /** The process before this one, as long as it has connections (handover.ts). */
+  before: Pick<Predecessor, 'open' | 'reload' | 'stop'> | null = null;
 
   constructor(options: RouterOptions) {
     const files = routerFiles(options.directory);
@@ -113,8 +114,13 @@ export class RouterServer {
       url: `http://${host}:${this.port}`,
       ...(this.#tls.port === null ? {} : { tlsUrl: `https://${host}:${this.#tls.port}` }),
       driver: 'embedded',
-      open: sum(this.#endpoints.open(), this.openBefore()),
-      problems: [...(this.problem === null ? [] : [this.problem]), ...this.#tcp.problems(), ...this.#tls.problems(), ...this.#regions.problems()],
+      open: sum(this.#endpoints.open(), this.before?.open() ?? {}),
+      problems: [
+        ...(this.problem === null ? [] : [this.problem]),
+        ...this.#tcp.problems(),
+        ...this.#tls.problems(),
+        ...this.#regions.problems(),
+      ],
     };
   }
 
@@ -131,8 +137,10 @@ export class RouterServer {
       try {
         await saveTable(this.#tablePath, text);
         this.problem = null;
+        await this.before?.reload();
       } catch (error) {
         this.problem = `the route table could not be saved: ${errnoOf(error) ?? String(error)}`;
+        this.before?.stop();
       }
       return this.status();
     });
@@ -140,12 +148,12 @@ export class RouterServer {
     return turn;
   }
 
-  /** Takes up the table on disk once more: it may have changed while another process had it. */
+  /** Takes up the table on disk once more: it may have changed while another process had it, or has it. */
   async reload(): Promise<void> {
     const loaded = await loadTable(this.#tablePath);
     if (!loaded || 'problem' in loaded) return;
     this.#swap(loaded);
-    await this.#openPorts(loaded, this.#tls.prepareSaved(loaded.table.certificates));
+    if (!this.#context.stopping) await this.#openPorts(loaded, this.#tls.prepareSaved(loaded.table.certificates));
   }
 
   /** Waits until no change is under way, and lets none begin until `resume` is called. */
@@ -190,6 +198,12 @@ export class RouterServer {
     const tokens = Object.entries(challenges);
     this.#context.challenges = tokens.length > 0 ? new Map(tokens) : null;
     tryAgain();
+  }
+
+  /** As `stop`, behind another process that took over: connections at rest stay until they have had one more request. */
+  async retire(graceMs: number): Promise<void> {
+    await Promise.all([this.#front.close(graceMs, true), this.#tcp.close(graceMs)]);
+    await this.stop(graceMs);
   }
 
   /** Graceful: requests under way have `graceMs`. The control socket answers until the end, so that drains can be seen. */

@@ -11,7 +11,7 @@ export default appCommand(
     description:
       'The release runs beside the one in force until no rule leads to it any more. Rules are looked at in their order; the\n' +
       'first one that holds decides. Conditions: cookie:NAME=VALUE, header:NAME=VALUE, device:~EXPRESSION, ip:10.2.0.0/16,\n' +
-      'percent:5, joined by ` and `. `~` instead of `=` searches for a regular expression.',
+      'region:CN-31, percent:5, joined by ` and `. `~` instead of `=` searches for a regular expression.',
     args: { app: { summary: 'its name' } },
     flags: {
       to: flag.text({ value: 'vN', summary: 'the release' }),
@@ -22,6 +22,7 @@ export default appCommand(
       ["paas gray add shop --to v13 --match 'cookie:beta=1'", 'who has the cookie'],
       ["paas gray add shop --to v13 --match 'device:~Mi ?Note and percent:20'", 'a fifth of those with such a device'],
       ["paas gray add shop --to v13 --match 'ip:10.2.0.0/16'", 'an office'],
+      ["paas gray add shop --to v13 --match 'region:CN-31'", 'a region; needs `paas up --regions FILE`'],
     ],
   },
   async (context, { flags }) => {
@@ -29,9 +30,7 @@ export default appCommand(
     const { to, match, instances } = flags;
     if (to === undefined || match === undefined)
       throw new PaasError('usage', '`paas gray add` needs --to and --match.', { hint: 'See `paas gray add --help`.' });
-    const release = readRelease(to);
-    if (release === undefined)
-      throw new PaasError('usage', `--to: \`${to}\` is no release.`, { hint: 'Write it as in `v12`.' });
+    const release = readRelease(to, '--to');
     parseConditions(match);
     const body = { release, match, ...(instances === undefined ? {} : { instances }) };
     showGray(context, await client.request<GrayView>({ method: 'POST', path: `${app.path}/gray`, body, signal }));

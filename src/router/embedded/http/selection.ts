@@ -1,6 +1,7 @@
 /** To which of an app's endpoints a request may go, by the app's gray rules. Apps without rules never come here. */
 import { isIP } from 'node:net';
 import { compileRules, type Asker, type Choose } from '../../../shared/gray/choose.ts';
+import type { RegionsOf } from '../../../shared/gray/regions.ts';
 import { cookieName, readShare, shareCookie, shareOfAddress } from '../../../shared/gray/sticky.ts';
 import type { Gray } from '../../../shared/contracts/routes.ts';
 import type { LiveEndpoint } from '../endpoints.ts';
@@ -17,14 +18,22 @@ export class GrayRelease {
   readonly #appId: string;
   readonly #key: Buffer;
   readonly #choose: Choose;
+  readonly #regions: RegionsOf;
   readonly #named = new Map<number, LiveEndpoint[]>();
   /** Those of all other releases. */
   readonly #others: LiveEndpoint[] = [];
   readonly #all: readonly LiveEndpoint[];
 
   /** @throws PaasError `usage` for a pattern that is refused */
-  constructor(appId: string, { releases, rules }: Gray, endpoints: readonly LiveEndpoint[], key: Buffer) {
+  constructor(
+    appId: string,
+    { releases, rules }: Gray,
+    endpoints: readonly LiveEndpoint[],
+    key: Buffer,
+    regions: RegionsOf = () => [],
+  ) {
     this.#appId = appId;
+    this.#regions = regions;
     this.#key = key;
     this.#choose = compileRules(rules);
     for (const release of releases) this.#named.set(release, []);
@@ -37,7 +46,7 @@ export class GrayRelease {
    * @param address the client's
    */
   select(fields: string, address: string): Selection {
-    const asker = new RequestAsker(fields, address, this.#appId, this.#key);
+    const asker = new RequestAsker(fields, address, this.#appId, this.#key, this.#regions);
     const chosen = this.#choose(asker);
     const endpoints = (chosen && this.#named.get(chosen.release)) ?? this.#others;
     // A version that is not there must not take the app away from those who were meant to get it.
@@ -55,10 +64,12 @@ class RequestAsker implements Asker {
   readonly #fields: string;
   readonly #appId: string;
   readonly #key: Buffer;
+  readonly #regionsOf: RegionsOf;
   #share: number | null = null;
 
-  constructor(fields: string, address: string, appId: string, key: Buffer) {
+  constructor(fields: string, address: string, appId: string, key: Buffer, regions: RegionsOf) {
     this.#fields = fields;
+    this.#regionsOf = regions;
     this.#appId = appId;
     this.#key = key;
     this.address = isIP(address) === 0 ? '0.0.0.0' : address;
@@ -83,7 +94,7 @@ class RequestAsker implements Asker {
   }
 
   regions(): readonly string[] {
-    return [];
+    return this.#regionsOf(this.address);
   }
 
   share(): number {

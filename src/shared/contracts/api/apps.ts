@@ -12,6 +12,7 @@ import {
   memorySize,
   processKind,
   canaryPlan,
+  routerSettings,
   strategy,
 } from '../app-spec.ts';
 import { digest, instanceExit, instanceState } from '../instances.ts';
@@ -28,6 +29,8 @@ export const appSummary = z.object({
   release: z.nullable(z.int()),
   instances: z.object({ desired: z.int(), healthy: z.int() }),
   urls: z.array(z.string()),
+  /** Its instances get no requests: each is answered with 503 and a page. */
+  maintenance: z.boolean(),
 });
 export type AppSummary = z.infer<typeof appSummary>;
 export const appsResponse = z.array(appSummary);
@@ -200,6 +203,8 @@ export const instancesResponse = z.array(instanceRow);
 
 /** GET A/formation -> formation; PATCH A/formation -> {formation, deployment} */
 export const scaleRequest = z.object({
+  /** A release that runs beside the stable one for gray rules; absent: the formation of the app. */
+  release: z.optional(z.int().check(z.positive())),
   processes: z.record(
     label,
     z.object({
