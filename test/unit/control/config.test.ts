@@ -67,6 +67,18 @@ describe('settings', () => {
     expect(some.timing).toEqual({ ...defaultTiming, tick: 5 });
   });
 
+  it('ask Let’s Encrypt for certificates, or the authority that is named, over https alone', () => {
+    expect(settingsOf(valid).acme).toEqual({
+      ...{ directory: 'https://acme-v02.api.letsencrypt.org/directory', email: null, termsOfServiceAgreed: false },
+    });
+    const own = { directory: 'https://ca.example/acme/acme/directory', ca: '/etc/ca.pem', email: 'ops@example.com' };
+    expect(settingsOf(read({ ...valid, acme: own })).acme).toMatchObject(own);
+    expect(() => settingsOf({ ...valid, acme: { directory: 'http://ca.example/directory' } })).toThrow(
+      expect.objectContaining({ code: 'usage', message: expect.stringContaining('https') as string }),
+    );
+    expect(() => read({ ...valid, acme: { directory: 'nothing' } })).toThrow('acme.directory');
+  });
+
   it.each(['127.0.0.1', '127.5.5.5', '::1', 'localhost'])('let %s listen without TLS', (host) => {
     expect(settingsOf({ ...valid, listen: { host, port: 1 } }).listen.host).toBe(host);
   });

@@ -26,8 +26,9 @@ describe('the configuration that `paas up` makes', () => {
   it('has ports of its own, below those that the kernel gives out, and a long key', async () => {
     const config = await configFor(undefined, platformFiles(cli.home), anyPorts);
     expect(config.listen.host).toBe('127.0.0.1');
-    expect(new Set([config.listen.port, config.router.port]).size).toBe(2);
-    expect(Math.max(config.listen.port, config.router.port)).toBeLessThan(32_768);
+    const ports = [config.listen.port, config.router.port, config.router.tlsPort!];
+    expect(new Set(ports).size).toBe(3);
+    expect(Math.max(...ports)).toBeLessThan(32_768);
     expect(config.adminKey.secret.length).toBeGreaterThanOrEqual(32);
   });
   it('stays as it is, but for sizes', async () => {
