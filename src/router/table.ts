@@ -6,9 +6,17 @@
 import type { RouteTable } from '../shared/contracts/routes.ts';
 import { PaasError } from '../shared/errors.ts';
 
+/** Where a route leads. */
+export interface RouteTarget {
+  /** Key of the backend. */
+  backend: string;
+  /** Over TLS only. */
+  https: boolean;
+}
+
 interface Paths {
-  /** Path without its trailing slash (so `/` is '') -> key of the backend. */
-  byPath: Map<string, string>;
+  /** By path without its trailing slash (so `/` is ''). */
+  byPath: Map<string, RouteTarget>;
   longest: number;
 }
 
@@ -44,7 +52,7 @@ export function compileTable(table: Pick<RouteTable, 'http' | 'tcp' | 'backends'
     if (!paths) hosts.set(host, (paths = { byPath: new Map(), longest: 0 }));
     const path = route.path === '/' ? '' : route.path;
     if (paths.byPath.has(path)) throw tableInvalid(`two routes for ${name}`);
-    paths.byPath.set(path, route.backend);
+    paths.byPath.set(path, { backend: route.backend, https: route.https === true });
     paths.longest = Math.max(paths.longest, path.length);
   }
   const ports = new Set<number>();
@@ -68,23 +76,23 @@ function requireBackend(backends: RouteTable['backends'], key: string, route: st
 }
 
 /**
- * The key of the backend for a request, or null. `host` is lower case and without port (see `normalizeHost`), `path`
+ * Where a request goes, or null. `host` is lower case and without port (see `normalizeHost`), `path`
  * starts with `/` and has no query. A host whose own routes do not cover the path falls back to wildcards.
  */
-export function match(index: RouteIndex, host: string, path: string): string | null {
+export function match(index: RouteIndex, host: string, path: string): RouteTarget | null {
   const exact = index.exact.get(host);
   const found = exact && matchPath(exact, path);
   if (found !== undefined) return found;
   if (index.wildcard.size === 0) return null;
   for (let dot = host.indexOf('.'); dot !== -1; dot = host.indexOf('.', dot + 1)) {
     const paths = index.wildcard.get(host.slice(dot + 1));
-    const key = paths && matchPath(paths, path);
-    if (key !== undefined) return key;
+    const target = paths && matchPath(paths, path);
+    if (target !== undefined) return target;
   }
   return null;
 }
 
-function matchPath(paths: Paths, path: string): string | undefined {
+function matchPath(paths: Paths, path: string): RouteTarget | undefined {
   // Only prefixes up to the longest route are tried, so that a path of ten thousand slashes costs nothing.
   let end = path.length;
   if (end > paths.longest + 1) end = path.lastIndexOf('/', paths.longest + 1);

@@ -1,7 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { compileTable, match, normalizeHost } from '../../../src/router/table.ts';
+import { compileTable, match as find, normalizeHost, type RouteIndex } from '../../../src/router/table.ts';
 import type { HttpRoute } from '../../../src/shared/contracts/routes.ts';
+
+const match = (index: RouteIndex, host: string, path: string): string | null =>
+  find(index, host, path)?.backend ?? null;
 
 const backend = { app: 'p/e/a', appId: 'a', state: 'serving' as const, endpoints: [] };
 

@@ -16,8 +16,8 @@ export interface AppLimits {
   rate: RateLimiter | null;
   /** Infinity: any size. */
   maxBodyBytes: number;
-  /** 0: as the router was configured. */
-  responseMs: number;
+  /** undefined: as the router was configured. */
+  responseMs: number | undefined;
   maintenance: { page?: string | undefined } | null;
 }
 
@@ -31,7 +31,7 @@ export class LimitsOfApps {
   /** Of an app in a table that is being taken up; null where it has none, so that its requests need not look. */
   take({ appId, limits, maintenance, endpoints }: Backend): AppLimits | null {
     if (!limits && !maintenance) return null;
-    const { concurrency, queue = 0, queueMs = defaultQueueMs, rate, maxBodyBytes, responseMs = 0 } = limits ?? {};
+    const { concurrency, queue = 0, queueMs = defaultQueueMs, rate, maxBodyBytes, responseMs } = limits ?? {};
     return {
       concurrency: concurrency ?? Infinity,
       line: concurrency === undefined ? null : this.#line(appId),

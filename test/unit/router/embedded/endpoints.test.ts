@@ -15,7 +15,7 @@ const live = (open: number, port: number): LiveEndpoint =>
 describe('choose', () => {
   it('takes the fewest open, ties at random', () => {
     const endpoints = [live(2, 1), live(1, 2), live(1, 3)];
-    const seen = new Set([0, 0.99].map((number) => choose(endpoints, [], 0, () => number)?.port));
+    const seen = new Set([0, 0.99].map((number) => choose(endpoints, [], 0, Infinity, () => number)?.port));
     expect(seen).toEqual(new Set([2, 3]));
   });
 
@@ -32,7 +32,7 @@ describe('choose', () => {
   it('compares two random ones of many', () => {
     const many = Array.from({ length: 100 }, (_, i) => live(i, i + 1));
     const numbers = [0.5, 0.25];
-    expect(choose(many, [], 0, () => numbers.shift()!)?.port).toBe(26);
+    expect(choose(many, [], 0, Infinity, () => numbers.shift()!)?.port).toBe(26);
   });
 });
 
