@@ -1,6 +1,7 @@
 /** Where clients are, by a database in MaxMind's format (https://maxmind.github.io/MaxMind-DB/): GeoLite2 City or Country. */
 import { readFile } from 'node:fs/promises';
 import { isIP } from 'node:net';
+import { Reader } from 'maxmind';
 import { errnoOf, PaasError } from '../errors.ts';
 
 /** Country and subdivisions of an address (`CN`, `CN-31`); none where nobody knows. Never throws. */
@@ -12,14 +13,13 @@ const maxKnown = 10_000;
 /** @throws PaasError not_found, not_allowed, corrupt; the message names the file */
 export async function openRegions(path: string): Promise<RegionsOf> {
   const bytes = await read(path);
-  // Loaded here, since few platforms have such rules.
-  const { Reader } = await import('maxmind');
   let find: (address: string) => unknown;
   try {
     const reader = new Reader(bytes);
     find = (address) => reader.get(address);
-    // One that was cut off in its middle has a tree that leads nowhere.
-    if (reader.metadata.searchTreeSize > bytes.length) throw new Error('it is shorter than it says');
+    // Behind its tree stand 16 empty bytes; in one that lost a part of itself, anything else.
+    const { searchTreeSize: end } = reader.metadata;
+    if (!bytes.subarray(end, end + 16).equals(Buffer.alloc(16))) throw new Error('a part of it is missing');
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : String(cause);
     throw new PaasError('corrupt', `The region database ${path} is damaged, or not in MaxMind's format: ${why}`, {

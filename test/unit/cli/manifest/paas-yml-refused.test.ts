@@ -30,6 +30,21 @@ describe('a wrong paas.yml is refused with place and remedy', () => {
 
   test.each([
     ['instances: 2', '1:1 unknown key `instances`; `instances` belongs at `processes.web.instances`'],
+    ['max_body: 2M', '1:1 unknown key `max_body`; `max_body` belongs at `router.max_body`'],
+    [
+      'router: { queue: 5 }',
+      '1:18 `router.queue` has no meaning without `router.max_connections`; add `max_connections`',
+    ],
+    ['router: { burst: 5 }', '1:18 `router.burst` has no meaning without `router.rate`; add `rate`'],
+    [
+      'router: { protocol: http2 }',
+      '1:21 `router.protocol` must be one of http, h2c, not the text `http2`; did you mean `http`?',
+    ],
+    [
+      'router: { rate: -1 }',
+      '1:17 `router.rate` must be a number of requests per second, from 0.01 to 1000000, not the number `-1`',
+    ],
+    ['router: { outlier: sometimes }', '1:20 `router.outlier` must be off, or a map, not the text `sometimes`'],
     ['env: { A: b }', '1:1 unknown key `env`; `env` belongs at `config`'],
     [
       'name: My App',
@@ -115,7 +130,7 @@ describe('a wrong paas.yml is refused with place and remedy', () => {
     ],
     [
       'environments: { prod: { name: x } }',
-      '1:25 unknown key `name`; known here: stack, base, build, release, processes, routes, config, rollout',
+      '1:25 unknown key `name`; known here: stack, base, build, release, processes, routes, config, rollout, router',
     ],
     ['just text', '1:1 `paas.yml` must be a map of keys and values, not the text `just text`'],
     ['name: a\nname: b', '2:1 duplicate key `name`; it is first given in line 1'],

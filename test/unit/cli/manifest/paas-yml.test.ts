@@ -1,6 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { exampleManifest } from '../../../../src/cli/manifest/reference.ts';
 import { appSpec } from '../../../../src/shared/contracts/app-spec.ts';
+import { defaultOutlier } from '../../../../src/shared/contracts/routes.ts';
+import { describeRouter } from '../../../../src/shared/router-text.ts';
 import { load } from './support.ts';
 
 const paas = (text: string): Record<string, string> => ({ 'paas.yml': text });
@@ -42,7 +44,66 @@ describe('a paas.yml', () => {
       routes: ['shop.example.com', 'shop.example.com/api'],
       config: { LOG_LEVEL: 'info', BUILD: '007' },
       rollout: { strategy: 'rolling', maxInFlight: 2 },
+      router: {
+        limits: { concurrency: 100, queue: 50, rate: { perSecond: 20, burst: 20 }, maxBodyBytes: 20 * 1024 * 1024 },
+      },
     });
+  });
+
+  test('says what routers do for the app, key by key in each environment', async () => {
+    const text = `
+router:
+  protocol: h2c
+  max_connections: 10
+  queue_timeout: 5s
+  queue: 0
+  rate: 0.5
+  response_timeout: 2m
+  outlier: { failures: 3 }
+environments:
+  prod: { router: { max_connections: 500, burst: 7, outlier: { time: 30s } } }
+  dev: { router: { outlier: off } }
+`;
+    const limits = {
+      concurrency: 10,
+      queue: 0,
+      queueMs: 5000,
+      rate: { perSecond: 0.5, burst: 1 },
+      responseMs: 120_000,
+    };
+    const router = async (environment: string) => (await load(paas(text), { environment })).spec.router;
+    expect(await router('test')).toEqual({
+      protocol: 'h2c',
+      limits,
+      outlier: { failures: 3, ejectMs: defaultOutlier.ejectMs },
+    });
+    expect(await router('prod')).toEqual({
+      protocol: 'h2c',
+      limits: { ...limits, concurrency: 500, rate: { perSecond: 0.5, burst: 7 } },
+      outlier: { failures: 3, ejectMs: 30_000 },
+    });
+    expect((await router('dev'))?.outlier).toMatchObject({ failures: 0 });
+    const ofTime = await load(paas('router: { outlier: { time: 1m } }'));
+    expect(ofTime.spec.router?.outlier).toEqual({ failures: defaultOutlier.failures, ejectMs: 60_000 });
+  });
+
+  test('whose router settings come back in the words of the manifest', async () => {
+    const text = `router:
+  protocol: h2c
+  max_connections: 10
+  queue: 5
+  queue_timeout: 1500ms
+  rate: 20
+  burst: 40
+  max_body: 1G
+  response_timeout: 1m30s
+  outlier: { failures: 2, time: 1m }
+`;
+    const { spec } = await load(paas(text));
+    const said = [...describeRouter(spec.router ?? {})].map(([key, value]) => `  ${key}: ${value}\n`).join('');
+    const again = await load(paas(`router:\n${said}`));
+    expect(again.spec.router).toEqual(spec.router);
+    expect(Object.fromEntries(describeRouter({ outlier: { failures: 0, ejectMs: 1 } }))).toEqual({ outlier: 'off' });
   });
 
   test('lays the chosen environment over the rest: processes and config by key, routes as a whole', async () => {

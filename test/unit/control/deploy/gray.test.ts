@@ -3,11 +3,13 @@ import {
   grayColumn,
   grayOf,
   grayTable,
+  scaleGray,
   withoutRule,
   withRule,
   type GrayState,
   type KeptRule,
 } from '../../../../src/control/deploy/gray.ts';
+import type { ScaleRequest } from '../../../../src/shared/contracts/api.ts';
 import { parseConditions } from '../../../../src/shared/gray/rules-text.ts';
 
 const none: GrayState = { rules: [], releases: {} };
@@ -51,5 +53,49 @@ describe('the gray state of an app', () => {
       releases: [2, 3],
       rules: [{ release: 2, all: parseConditions('percent:5') }, canary.rules[0]],
     });
+  });
+});
+
+describe('a scale of a release beside the stable one', () => {
+  const kinds = { web: 'web', jobs: 'worker', nightly: 'cron' } as const;
+  const processes = Object.fromEntries(
+    Object.entries(kinds).map(([type, kind]) => [
+      type,
+      {
+        kind,
+        command: 'run',
+        graceMs: null,
+        schedule: null,
+        health: { type: 'process' as const, timeoutMs: 1, intervalMs: 1 },
+      },
+    ]),
+  );
+  const gray = { rules: [rule('a', 2)], releases: { 2: { web: 1 } } };
+  const formation = { web: { kind: 'web' as const, instances: 9, memoryMb: 64, cpu: null, schedule: null } };
+  const scale = (release: number, wish: ScaleRequest['processes']) =>
+    scaleGray(
+      { name: 'shop', stable: 3, gray, formation },
+      release,
+      processes,
+      { processes: wish },
+      { hostMemoryMb: 1000 },
+    );
+
+  it('changes its numbers alone', () => {
+    const { state, changed, formation: own } = scale(2, { web: { delta: 2 }, jobs: { instances: 1 } });
+    expect(state).toEqual({ ...gray, releases: { 2: { web: 3, jobs: 1 } } });
+    expect(changed).toEqual(['web 1 -> 3', 'jobs 0 -> 1']);
+    expect(own['web']).toMatchObject({ instances: 3, memoryMb: 64 });
+    expect(scale(2, { web: { instances: 0 } }).state.releases).toEqual({ 2: { web: 0 } });
+    expect(scale(2, { web: { instances: 1 } }).changed).toEqual([]);
+  });
+
+  it('is refused for what does not run beside, and for what belongs to the app', () => {
+    expect(() => scale(1, { web: { instances: 2 } })).toThrow('v1 does not run beside');
+    expect(() => scale(3, { web: { instances: 2 } })).toThrow('it is that');
+    expect(() => scale(2, { web: { memoryMb: 100 } })).toThrow('the same for all releases');
+    expect(() => scale(2, { other: { instances: 2 } })).toThrow('no process type other');
+    expect(() => scale(2, { nightly: { instances: 2 } })).toThrow('cron');
+    expect(() => scale(2, { web: { delta: -2 } })).toThrow('too many');
   });
 });
