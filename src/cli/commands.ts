@@ -48,6 +48,7 @@ export const groups = {
     'certs remove': () => import('./commands/certs/remove.ts'),
     releases: () => import('./commands/releases.ts'),
     rollback: () => import('./commands/rollback.ts'),
+    rollout: () => import('./commands/rollout.ts'),
     'rollout status': () => import('./commands/rollout/status.ts'),
     'rollout pause': () => import('./commands/rollout/pause.ts'),
     'rollout continue': () => import('./commands/rollout/continue.ts'),

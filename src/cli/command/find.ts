@@ -12,6 +12,7 @@ export interface Found {
   asked: boolean;
 }
 
+const isTopic = (word: string): boolean => Object.hasOwn(topics, word);
 const isHelp = (word: string | undefined): boolean => word === '--help' || word === '-h' || word === 'help';
 
 /** @throws PaasError usage for a command that does not exist */
@@ -33,6 +34,11 @@ export async function findCommand(argv: readonly string[]): Promise<Found> {
     [topic, 1],
   ] as const) {
     const load = Object.hasOwn(commands, id) ? commands[id] : undefined;
+    // A word after a command that takes none is a verb of its topic, misspelt.
+    if (load && length === 1 && verb !== undefined && !verb.startsWith('-') && !isHelp(verb) && isTopic(topic)) {
+      const { args, rest } = (await load()).default;
+      if (!args && !rest) break;
+    }
     if (load) return { id, command: (await load()).default, argv: words.slice(length), asked: false };
   }
   if (Object.hasOwn(topics, topic) && (verb === undefined || isHelp(verb)))

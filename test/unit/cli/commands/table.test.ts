@@ -43,8 +43,9 @@ describe('a command line', () => {
     expect(await findCommand(argv)).toMatchObject({ id, argv: rest });
   });
   it('of a topic without a verb shows its commands', async () => {
-    expect(await findCommand(['rollout'])).toEqual({ id: 'rollout', argv: [], asked: false });
-    expect(await findCommand(['rollout', '--help'])).toMatchObject({ id: 'rollout', asked: true });
+    expect(await findCommand(['certs', '--help'])).toMatchObject({ id: 'certs' });
+    expect(await findCommand(['rollout', '-w'])).toMatchObject({ id: 'rollout', argv: ['-w'] });
+    expect(await findCommand(['rollout', 'status'])).toMatchObject({ id: 'rollout status', argv: [] });
   });
   it.each([
     [['pusch'], 'Did you mean `paas push`?'],
