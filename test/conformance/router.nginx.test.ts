@@ -91,4 +91,4 @@ async function make(options: MakeOptions = {}): Promise<RouterUnderTest & { dire
   return made;
 }
 
-routerConformance('nginx', make);
+routerConformance('nginx', make, ['trailers', 'interim', 'lines', 'framing', 'early']);

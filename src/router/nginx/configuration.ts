@@ -8,6 +8,7 @@ import { latencyBounds } from '../../shared/contracts/routes.ts';
 import { maxCounters, maxSlots, type NginxFiles } from './layout.ts';
 import { luaLiteral } from './literal.ts';
 import type { NginxProgram } from './programs.ts';
+import type { Location } from './shape.ts';
 
 export interface NginxOptions {
   directory: string;
@@ -23,14 +24,17 @@ export interface NginxOptions {
   epoch: string;
   responseMs: number;
   trustedProxies: readonly string[];
-  /** Locations of apps' own: name (`@nginx_…`) and content. */
-  locations: readonly { name: string; content: string }[];
+  /** Locations of apps' own. */
+  locations: readonly Location[];
   /** The `stream` block, or ''. */
   stream: string;
 }
 
 /** Longest pause between two reads of a response that has begun, or of a WebSocket. */
 const idleMs = 24 * 3600 * 1000;
+
+/** Where nginx goes with requests that it could not read: they have no path, which a named location would need. */
+const faultPage = '/.paas/fault';
 
 export interface Configuration {
   text: string;
@@ -115,8 +119,9 @@ ${upstreamText('paas_h2c')}
     listen ${listenAt(address, port)};
 ${tlsPort === undefined ? '' : tlsText(options, tlsPort)}    set $paas_upgrade "";
     set $paas_connection "";
-    error_page 400 405 408 413 414 417 500 501 502 504 505 @page;
-    error_page 494 =431 @page;
+    error_page 400 405 408 413 414 417 501 505 ${faultPage};
+    error_page 500 502 504 @page;
+    error_page 494 =431 ${faultPage};
     log_by_lua_block { require("paas.answer").log() }
     location / {
       access_by_lua_block { require("paas.route").access() }
@@ -132,13 +137,27 @@ ${proxyText}
 ${grpcText}
       grpc_pass grpc://paas_h2c;
     }
+    location = ${faultPage} {
+      internal;
+      content_by_lua_block { require("paas.page").content() }
+    }
     location @page { content_by_lua_block { require("paas.page").content() } }
     location @page_close {
       keepalive_timeout 0;
       content_by_lua_block { require("paas.page").content() }
     }
-${locations.map(({ name, content }) => `    location ${name} {\n${content}\n    }\n`).join('')}  }`;
+${locations.map(locationText).join('')}  }`;
 }
+
+/** An app's own location: what it asks for, around the passing on that every app has. */
+export function locationText({ name, snippet, h2c }: Pick<Location, 'name' | 'snippet' | 'h2c'>): string {
+  const pass = h2c ? `${grpcText}\n      grpc_pass grpc://paas_h2c;` : `${proxyText}\n      proxy_pass http://paas;`;
+  return `    location ${name} {\n${snippet}\n${pass}\n    }\n`;
+}
+
+/** W3C trace context (https://www.w3.org/TR/trace-context/): later versions may have more behind what is known of them. */
+const traceForm =
+  '~^(?!ff)(?!00-.{52}.)[0-9a-f]{2}-(?!0{32})(?<id>[0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-.*)?$';
 
 function mapsText({ trustedProxies }: NginxOptions): string {
   const trusted = ['127.0.0.0/8', '::1/128', ...trustedProxies];
@@ -163,19 +182,18 @@ ${trusted.map((proxy) => `    ${proxy} 1;`).join('\n')}
     default $request_id;
   }
   map $upstream_http_x_request_id $paas_answered_id { "" $paas_request_id; default ""; }
-  map $http_traceparent $paas_trace_id {
-    "" $request_id;
-    "~^00-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$" $1;
-    default $request_id;
-  }
+  map $http_traceparent $paas_trace_id { "" $request_id; "${traceForm}" $id; default $request_id; }
   map $http_traceparent $paas_trace_flags {
-    "" "01";
-    "~^00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-([0-9a-f]{2})$" $1;
-    default "01";
+    "" "00";
+    "${traceForm.replace('[0-9a-f]{2}(', '[0-9a-f][159d](')}" "01";
+    "${traceForm.replace('[0-9a-f]{2}(', '[0-9a-f][26ae](')}" "02";
+    "${traceForm.replace('[0-9a-f]{2}(', '[0-9a-f][37bf](')}" "03";
+    default "00";
   }
+  map $http_traceparent $paas_trace_state { "" ""; "${traceForm}" $http_tracestate; default ""; }
   map $request_id $paas_span_id { "~^.{16}(.{16})" $1; default "0000000000000001"; }
-  map "$http_connection|$http_upgrade|$http_expect" $paas_odd {
-    "||" ""; "keep-alive||" ""; "close||" "";
+  map "$http_connection|$http_upgrade|$http_expect|$http_traceparent" $paas_odd {
+    "|||" ""; "keep-alive|||" ""; "close|||" "";
     default 1;
   }`;
 }
@@ -199,6 +217,7 @@ const headersText = (directive: string): string =>
       ['Forwarded', '$paas_forwarded'],
       ['X-Request-Id', '$paas_request_id'],
       ['traceparent', '"00-$paas_trace_id-$paas_span_id-$paas_trace_flags"'],
+      ['tracestate', '$paas_trace_state'],
       ['Keep-Alive', '""'],
       ['Proxy-Connection', '""'],
       ['Proxy-Authorization', '""'],

@@ -13,6 +13,7 @@ import { askTraffic, type NginxStatus } from './admin.ts';
 import { Instance } from './instance.ts';
 import { nginxFiles, type NginxFiles } from './layout.ts';
 import { endMaster, livingMaster } from './master.ts';
+import { checkCertificates } from './shape.ts';
 import { TableKeeper } from './table-keeper.ts';
 
 export function createNginxRouter(config: RouterConfig): Router {
@@ -58,13 +59,15 @@ class NginxRouter implements Router {
   }
 
   async observe(): Promise<RouterStatus> {
-    return this.#told(await this.#instance.status());
+    const status = await this.#instance.status();
+    if (this.#instance.retries) void this.#inTurn(() => this.#instance.reshape()).catch(() => undefined);
+    return this.#told(status);
   }
 
   async traffic(): Promise<RouterTraffic> {
     this.#instance.living();
     const { epoch, counts } = await askTraffic(this.#files.socket);
-    const open = this.#table.openByRelease((await this.#instance.status()).open);
+    const { open } = await this.#instance.status();
     return { epoch, counts: this.#table.named(counts, open) };
   }
 
@@ -122,6 +125,7 @@ class NginxRouter implements Router {
 /** @throws PaasError `bad_request` for a table that contradicts itself */
 function check(table: RouteTable): void {
   compileTable(table);
+  checkCertificates(table.certificates ?? []);
   for (const { app, gray } of Object.values(table.backends)) {
     if (!gray) continue;
     try {

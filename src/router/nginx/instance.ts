@@ -5,26 +5,37 @@ import { isIPv6 } from 'node:net';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Backend } from '../../shared/contracts/routes.ts';
 import { errnoOf, PaasError } from '../../shared/errors.ts';
-import { writeDurably } from '../../shared/files.ts';
-import { isAlive, type ProcessIdentity } from '../../shared/processes.ts';
+import { readJsonFile, writeDurably } from '../../shared/files.ts';
+import { isAlive, listDescendants, sendSignal, type ProcessIdentity } from '../../shared/processes.ts';
 import type { RouterConfig } from '../port.ts';
 import { askStatus, unreachable, type NginxStatus } from './admin.ts';
-import { makeConfiguration, type Configuration, type NginxOptions } from './configuration.ts';
+import { makeConfiguration, type Configuration } from './configuration.ts';
 import { maxSocketPath, type NginxFiles, type Running } from './layout.ts';
 import { luaFiles } from './lua/index.ts';
 import { endMaster, endOrphans, identify, lastRun, livingMaster } from './master.ts';
 import { pagesLua } from './page-texts.ts';
-import { choosePort } from './ports.ts';
-import { findNginx, type NginxProgram } from './programs.ts';
+import { choosePort, portProblem, tryPort, untilClosed } from './ports.ts';
+import { findNginx } from './programs.ts';
+import { emptyShape, locationOf, shape as shapeSchema, type Location, type Shape } from './shape.ts';
+import { streamText } from './stream.ts';
 
 const startTimeoutMs = 20_000;
-const pollMs = 20;
+const reloadTimeoutMs = 10_000;
+const pollMs = 10;
+/** How often ports that were taken are tried again. */
+const retryMs = 5_000;
 
 export class Instance {
   readonly #config: RouterConfig;
   readonly #files: NginxFiles;
   readonly #settings: string;
+  /** What the table wants; what of it nginx has is in its configuration. Null: as on disk. */
+  #wanted: Shape | null = null;
+  #inForce: Shape = emptyShape;
+  #problems: string[] = [];
+  #triedAt = 0;
 
   /** @param settings fingerprint of everything that takes a new master to change */
   constructor(config: RouterConfig, files: NginxFiles, settings: string) {
@@ -38,7 +49,10 @@ export class Instance {
     const master = livingMaster(this.#files);
     if (master?.settings === this.#settings) {
       const status = await this.#whenReady(master, Date.now() + startTimeoutMs, () => true);
-      if (status) return status;
+      if (status) {
+        this.#inForce = this.#savedShape();
+        return status;
+      }
     }
     if (master) await endMaster(master);
     return this.#start();
@@ -57,15 +71,107 @@ export class Instance {
     return askStatus(this.#files.socket);
   }
 
+  /** Workers of all generations. */
+  workers(): number[] {
+    return listDescendants(this.living()).map(({ pid }) => pid);
+  }
+
+  /** Apps' own locations that requests can be sent to. */
+  get locations(): readonly Location[] {
+    return this.#inForce.locations;
+  }
+
+  /** Where a backend's requests go, where that is not the usual location. */
+  location(backend: Backend): string | undefined {
+    const own = locationOf(backend);
+    if (own !== undefined && this.locations.some(({ name }) => name === own)) return own;
+    return backend.protocol === 'h2c' ? '@h2c' : undefined;
+  }
+
+  get tlsPort(): number | undefined {
+    return this.#inForce.tls ? lastRun(this.#files)?.tlsPort : undefined;
+  }
+
   urls(): { url: string; tlsUrl?: string } {
     const { address } = this.#config;
     const host = address === '0.0.0.0' || address === '::' ? 'localhost' : isIPv6(address) ? `[${address}]` : address;
-    const { port } = this.living();
-    return { url: `http://${host}:${port}` };
+    const { port, tlsPort } = this.living();
+    const url = `http://${host}:${port}`;
+    return this.#inForce.tls && tlsPort !== undefined ? { url, tlsUrl: `https://${host}:${tlsPort}` } : { url };
   }
 
   problems(): string[] {
-    return [];
+    return this.#problems;
+  }
+
+  /** Something that could not be had is due to be tried again. */
+  get retries(): boolean {
+    return this.#problems.length > 0 && Date.now() - this.#triedAt > retryMs;
+  }
+
+  /**
+   * Makes nginx listen where it should, by a reload where that changes something. What cannot be had is left out and
+   * said in `problems`.
+   * @param wanted absent: what was wanted last, again
+   */
+  async reshape(wanted: Shape = this.#wanted ?? this.#savedShape()): Promise<void> {
+    this.#wanted = wanted;
+    this.#triedAt = Date.now();
+    const before = this.#inForce;
+    const possible = await this.#possible(wanted);
+    const master = this.living();
+    if (JSON.stringify(possible) === JSON.stringify(before)) return;
+    const configuration = this.#write(possible, master);
+    sendSignal(master.pid, 'SIGHUP');
+    const status = await this.#whenReady(master, Date.now() + reloadTimeoutMs, (id) => id === configuration.id);
+    if (!status) {
+      this.#write(before, master);
+      throw new PaasError('timeout', `nginx did not take its new configuration within ${reloadTimeoutMs / 1000} s.`, {
+        hint: `See ${this.#files.errors}.`,
+      });
+    }
+    this.#inForce = possible;
+    writeDurably(this.#files.shape, JSON.stringify(possible));
+    await this.#untilLeft(before, possible, master);
+  }
+
+  /** Old workers close the ports that are not listened on any more by themselves, a moment later. */
+  async #untilLeft(before: Shape, now: Shape, master: Running): Promise<void> {
+    const kept = new Set(now.tcp.map(({ port }) => port));
+    const left = before.tcp.map(({ port }) => port).filter((port) => !kept.has(port));
+    if (before.tls && !now.tls && master.tlsPort !== undefined) left.push(master.tlsPort);
+    await untilClosed(left);
+  }
+
+  /** What of a shape can be had: ports that are free or its own. */
+  async #possible(wanted: Shape): Promise<Shape> {
+    const { address, tlsPort } = this.#config;
+    const problems: string[] = [];
+    const own = new Set(this.#inForce.tcp.map(({ port }) => port));
+    const tcp = [];
+    for (const one of wanted.tcp) {
+      const problem = own.has(one.port) ? null : (await tryPort(address, one.port)).problem;
+      if (problem === null) tcp.push(one);
+      else problems.push(`TCP port ${one.port} on ${address}: ${problem}`);
+    }
+    let tls = wanted.tls && tlsPort !== undefined;
+    if (tls && tlsPort !== undefined && !this.#inForce.tls) {
+      try {
+        const port = await choosePort(address, tlsPort, lastRun(this.#files)?.tlsPort);
+        this.#note({ tlsPort: port });
+      } catch (error) {
+        if (!(error instanceof PaasError)) throw error;
+        tls = false;
+        problems.push(portProblem(error, tlsPort));
+      }
+    }
+    this.#problems = problems;
+    return { tls, tcp, locations: wanted.locations };
+  }
+
+  #note(change: Partial<Running>): void {
+    const present = lastRun(this.#files);
+    if (present) writeDurably(this.#files.running, JSON.stringify({ ...present, ...change }));
   }
 
   async #start(): Promise<NginxStatus> {
@@ -74,32 +180,34 @@ export class Instance {
     await endOrphans(this.#config.directory, this.#files);
     const last = lastRun(this.#files);
     const port = await choosePort(this.#config.address, this.#config.port, last?.port);
-    const configuration = this.#write(program, port, randomUUID());
+    this.#inForce = emptyShape;
+    const wanted = this.#wanted ?? this.#savedShape();
+    this.#wanted = wanted;
+    this.#triedAt = Date.now();
+    const possible = await this.#possible(wanted);
+    const tlsPort = lastRun(this.#files)?.tlsPort;
+    const ports = { port, ...(tlsPort !== undefined && { tlsPort }) };
+    const configuration = this.#write(possible, ports);
     rmSync(this.#files.socket, { force: true });
     rmSync(this.#files.output, { force: true });
     const { directory } = this.#config;
     const argv = [program.nginx, '-p', directory, '-c', this.#files.configuration, '-e', this.#files.errors];
-    const pid = await this.#config.spawnDetached([...argv, '-g', 'daemon off;'], {
-      logFile: this.#files.output,
-      env: {},
-    });
+    const detached = { logFile: this.#files.output, env: {} };
+    const pid = await this.#config.spawnDetached([...argv, '-g', 'daemon off;'], detached);
     const master = identify(pid);
-    if (master) {
-      const record: Running = { ...master, settings: this.#settings, port };
-      writeDurably(this.#files.running, JSON.stringify(record));
-      const status = await this.#whenReady(master, Date.now() + startTimeoutMs, (id) => id === configuration.id);
-      if (status) {
-        chmodSync(this.#files.socket, 0o600);
-        return status;
-      }
-      if (isAlive(master)) {
-        await endMaster(master);
-        throw new PaasError('timeout', `nginx did not begin to answer within ${startTimeoutMs / 1000} s.`, {
-          hint: `See ${this.#files.errors}.`,
-        });
-      }
+    if (!master) throw this.#failure();
+    writeDurably(this.#files.running, JSON.stringify({ ...master, settings: this.#settings, ...ports }));
+    const status = await this.#whenReady(master, Date.now() + startTimeoutMs, (id) => id === configuration.id);
+    if (status) {
+      chmodSync(this.#files.socket, 0o600);
+      this.#inForce = possible;
+      return status;
     }
-    throw this.#failure();
+    if (!isAlive(master)) throw this.#failure();
+    await endMaster(master);
+    throw new PaasError('timeout', `nginx did not begin to answer within ${startTimeoutMs / 1000} s.`, {
+      hint: `See ${this.#files.errors}.`,
+    });
   }
 
   /** Why nginx ended at once, in its own words. */
@@ -109,14 +217,23 @@ export class Instance {
     return new PaasError('unavailable', `nginx does not start: ${reason}.`, { hint: `See ${this.#files.output}.` });
   }
 
-  #write(program: NginxProgram, port: number, epoch: string): Configuration {
+  #savedShape(): Shape {
+    try {
+      return readJsonFile(this.#files.shape, shapeSchema) ?? emptyShape;
+    } catch (error) {
+      if (error instanceof PaasError && error.code === 'corrupt') return emptyShape;
+      throw error;
+    }
+  }
+
+  #write(shape: Shape, ports: { port: number; tlsPort?: number | undefined }): Configuration {
     const { directory, address, responseTimeoutMs = 60_000, trustedProxies = [] } = this.#config;
-    const options: NginxOptions = {
-      ...{ directory, files: this.#files, program, address, port, tlsPort: undefined, epoch },
-      ...{ workers: availableParallelism(), root: process.getuid?.() === 0 },
-      ...{ responseMs: responseTimeoutMs, trustedProxies, locations: [], stream: '' },
-    };
-    const configuration = makeConfiguration(options);
+    const configuration = makeConfiguration({
+      ...{ directory, files: this.#files, program: findNginx(), address, port: ports.port, epoch: randomUUID() },
+      ...{ tlsPort: shape.tls ? ports.tlsPort : undefined, workers: availableParallelism() },
+      ...{ root: process.getuid?.() === 0, responseMs: responseTimeoutMs, trustedProxies },
+      ...{ locations: shape.locations, stream: streamText(shape.tcp, address) },
+    });
     const modules = join(this.#files.lua, 'paas');
     mkdirSync(modules, { recursive: true, mode: 0o700 });
     const lua = { ...luaFiles, 'pages.lua': pagesLua(), 'settings.lua': configuration.settings };

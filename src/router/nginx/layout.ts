@@ -13,6 +13,8 @@ export interface NginxFiles {
   /** Identity of the master process and what it was started with (`running`). */
   running: string;
   pid: string;
+  /** What nginx's configuration has of the table (shape.ts). */
+  shape: string;
   /** Certificates and keys that the configuration names. */
   tls: string;
   accessLogs: string;
@@ -33,6 +35,7 @@ export function nginxFiles(directory: string): NginxFiles {
     table: at('table.txt'),
     running: at('running.json'),
     pid: at('nginx.pid'),
+    shape: at('shape.json'),
     tls: at('tls'),
     accessLogs: at('access'),
     errors: at('error.log'),

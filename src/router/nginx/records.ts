@@ -5,7 +5,7 @@
  *   meta          what all requests may need
  *   h:HOST w:SUFFIX   routes of a host, of a wildcard's suffix
  *   b:KEY         a backend with its endpoints
- *   c:NAME        a certificate; `c:` alone is the first
+ *   c:NAME        the certificate for a name
  *   a:TOKEN       an answer to ACME
  *   e:N t:N       names of the numbers under which endpoints and releases are counted
  *
@@ -48,13 +48,11 @@ export function toRecords(table: RouteTable, counted: Counted, around: Surroundi
   }
   const wild = addRoutes(table, put);
   const { certificates = [], challenges = {}, stickyKey, regions } = table;
-  certificates.forEach(({ hosts, chain, key }, index) => {
-    const [first = ''] = hosts;
-    hosts.forEach((host, at) => {
-      if (!records.has(`c:${host}`)) put(`c:${host}`, at === 0 ? { chain, key } : { same: first });
-    });
-    if (index === 0) put('c:', { same: first });
-  });
+  for (const { hosts, chain, key } of certificates) {
+    for (const host of hosts.map((name) => name.toLowerCase())) {
+      if (!records.has(`c:${host}`)) put(`c:${host}`, { chain, key });
+    }
+  }
   for (const [token, answer] of Object.entries(challenges)) put(`a:${encodeURIComponent(token)}`, { answer });
   put('meta', { wild, stickyKey, tlsPort: around.tlsPort, regions });
   for (const [name, number] of counted.slots.entries()) put(`e:${number}`, name);

@@ -1,25 +1,38 @@
 /** The table on its way into nginx: as records on disk and, by what changed, into shared memory. */
-import { readFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { open, rename } from 'node:fs/promises';
-import { dirname } from 'node:path';
-import { latencyBounds, type RouteTable, type TrafficCount } from '../../shared/contracts/routes.ts';
+import { dirname, join } from 'node:path';
+import { latencyBounds, type Backend, type RouteTable, type TrafficCount } from '../../shared/contracts/routes.ts';
 import { errnoOf, PaasError } from '../../shared/errors.ts';
 import { askNginx, readStatus, unreachable, type CounterLine, type NginxStatus } from './admin.ts';
 import type { Instance } from './instance.ts';
 import { maxCounters, type NginxFiles } from './layout.ts';
-import { afterBlanks, countedOf, counterName, difference, formatRecords, newCounted, parseRecords } from './records.ts';
-import { toRecords, type Counted, type Records } from './records.ts';
+import {
+  afterBlanks,
+  countedOf,
+  counterName,
+  difference,
+  formatRecords,
+  newCounted,
+  parseRecords,
+  slotName,
+  toRecords,
+  type Counted,
+  type Records,
+} from './records.ts';
+import { shapeOf, type Location } from './shape.ts';
 
 export class TableKeeper {
   readonly #files: NginxFiles;
   /** What nginx was given last; null: unknown. Read from disk by a new agent. */
   #records: Records | null = null;
   #counted: Counted | null = null;
-  /** Slots and counters that the table names, as of the last one. */
-  #used = new Set<string>();
+  readonly #releases = new Map<number, number>();
+  /** The records that `#releases` has taken up. */
+  #indexed: Records | null = null;
   #problem: string | null = null;
-  /** Of the last status: slots with something under way. */
-  #busy = new Set<number>();
+  /** What the last table used: a request on its way to an instance may not be counted yet. */
+  #last = new Set<string>();
 
   constructor(files: NginxFiles) {
     this.#files = files;
@@ -33,11 +46,15 @@ export class TableKeeper {
 
   async put(table: RouteTable, instance: Instance): Promise<NginxStatus> {
     const counted = this.counted;
+    this.#saveFirst(table);
+    const wanted = shapeOf(table);
+    // Locations of apps' own are there before a request is sent to them, and until none is.
+    await instance.reshape({ ...wanted, locations: union(wanted.locations, instance.locations) });
     const status = await instance.status();
-    this.#busy = new Set(status.open.keys());
-    this.#forget(table);
+    this.#forget(table, new Set(status.open.keys()));
     const fresh: number[] = [];
-    const records = toRecords(table, counted, { tlsPort: undefined, location: () => undefined }, fresh);
+    const around = { tlsPort: instance.tlsPort, location: (backend: Backend) => instance.location(backend) };
+    const records = toRecords(table, counted, around, fresh);
     records.set('generation', String(status.generation + 1));
     await this.#save(records);
     const after = await this.#send(records, fresh, status);
@@ -81,11 +98,9 @@ export class TableKeeper {
     return found.map(([name]) => afterBlanks(name, 2));
   }
 
-  openByRelease(_slots: ReadonlyMap<number, number>): Map<number, number> {
-    return new Map();
-  }
-
-  named(lines: readonly CounterLine[], open: ReadonlyMap<number, number>): TrafficCount[] {
+  /** @param open requests under way by slot */
+  named(lines: readonly CounterLine[], slots: ReadonlyMap<number, number>): TrafficCount[] {
+    const open = this.#byCounter(slots);
     const byCounter = new Map(lines.map((line) => [line.counter, line]));
     const counts: TrafficCount[] = [];
     for (const [name, counter] of this.counted.counters.entries()) {
@@ -96,6 +111,31 @@ export class TableKeeper {
       counts.push({ appId: afterBlanks(name, 1), release: Number(name.split(' ', 1)[0]), classes, latency, open: now });
     }
     return counts;
+  }
+
+  /** Endpoints' open requests summed up by release, as of the last table. */
+  #byCounter(slots: ReadonlyMap<number, number>): Map<number, number> {
+    const open = new Map<number, number>();
+    if (slots.size === 0) return open;
+    for (const [slot, counter] of this.#counterOf()) {
+      const count = slots.get(slot);
+      if (count !== undefined) open.set(counter, (open.get(counter) ?? 0) + count);
+    }
+    return open;
+  }
+
+  /** The release of each slot; a slot that left the table keeps what it was. */
+  #counterOf(): Map<number, number> {
+    if (this.#records !== this.#indexed) {
+      for (const [key, value] of this.#records ?? []) {
+        if (!key.startsWith('b:')) continue;
+        for (const [, slot, counter] of value.matchAll(/\["slot"\]=(\d+),\["counter"\]=(\d+),/g)) {
+          this.#releases.set(Number(slot), Number(counter));
+        }
+      }
+      this.#indexed = this.#records;
+    }
+    return this.#releases;
   }
 
   problems(): string[] {
@@ -113,12 +153,37 @@ export class TableKeeper {
     this.#counted = this.#records ? countedOf(this.#records) : newCounted();
   }
 
-  /** Gives back numbers of endpoints that are in neither table and drained, and of releases while they are too many. */
-  #forget(_table: RouteTable): void {
-    void this.#used;
-    void this.#busy;
-    void maxCounters;
-    void counterName;
+  /**
+   * Gives back numbers of endpoints that are not in the table and have nothing under way, and of releases while there
+   * are too many.
+   */
+  #forget(table: RouteTable, busy: ReadonlySet<number>): void {
+    const { slots, counters } = this.counted;
+    const used = new Set<string>();
+    for (const { appId, endpoints } of Object.values(table.backends)) {
+      for (const { instance, address, port, release } of endpoints) {
+        used.add(slotName(instance, address, port));
+        used.add(counterName(appId, release));
+      }
+    }
+    for (const [name, slot] of [...slots.entries()]) {
+      if (!used.has(name) && !busy.has(slot) && !this.#last.has(name)) slots.release(name);
+    }
+    this.#last = used;
+    let excess = counters.size - maxCounters / 2;
+    for (const [name] of [...counters.entries()]) {
+      if (excess-- <= 0) break;
+      if (!used.has(name)) counters.release(name);
+    }
+  }
+
+  /** nginx wants a certificate in its configuration, although another one is shown (lua/tls.ts). */
+  #saveFirst({ certificates }: RouteTable): void {
+    const [first] = certificates ?? [];
+    if (!first) return;
+    mkdirSync(this.#files.tls, { recursive: true, mode: 0o700 });
+    writeFileSync(join(this.#files.tls, 'first.crt'), first.chain, { mode: 0o600 });
+    writeFileSync(join(this.#files.tls, 'first.key'), first.key, { mode: 0o600 });
   }
 
   /**
@@ -133,6 +198,11 @@ export class TableKeeper {
       this.#problem = `the route table could not be saved: ${errnoOf(error) ?? String(error)}`;
     }
   }
+}
+
+function union(some: readonly Location[], others: readonly Location[]): Location[] {
+  const all = new Map([...some, ...others].map((location) => [location.name, location]));
+  return [...all.values()].sort((one, other) => (one.name < other.name ? -1 : 1));
 }
 
 /** As one step that survives a power cut, without stopping the agent until the disk is done. */

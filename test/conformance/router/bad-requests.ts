@@ -16,17 +16,16 @@ export function badRequests(bench: Bench): void {
   };
 
   const ok = 'GET / HTTP/1.1\r\nHost: b.test\r\n';
-  const refused: [string, string, number][] = [
+  const refused: [string, string, number | string][] = [
     ['both Content-Length and Transfer-Encoding', 'POST / HTTP/1.1\r\nHost: b.test\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /x HTTP/1.1\r\n', 400],
     ['two different Content-Lengths', 'POST / HTTP/1.1\r\nHost: b.test\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab', 400],
     ['a signed Content-Length', 'POST / HTTP/1.1\r\nHost: b.test\r\nContent-Length: +1\r\n\r\na', 400],
     ['a list as Content-Length', 'POST / HTTP/1.1\r\nHost: b.test\r\nContent-Length: 1, 1\r\n\r\na', 400],
     ['an unknown Transfer-Encoding', 'POST / HTTP/1.1\r\nHost: b.test\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n', 501],
     ['a disguised Transfer-Encoding', 'POST / HTTP/1.1\r\nHost: b.test\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\n', 501],
-    ['Transfer-Encoding twice', 'POST / HTTP/1.1\r\nHost: b.test\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n\r\n0\r\n\r\n', 501],
+    ['Transfer-Encoding twice', 'POST / HTTP/1.1\r\nHost: b.test\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n\r\n0\r\n\r\n', '400|501'],
     ['a blank before the colon', `${ok}Transfer-Encoding : chunked\r\n\r\n`, 400],
     ['a folded header', `${ok}X: a\r\n b\r\n\r\n`, 400],
-    ['a bare LF', `GET / HTTP/1.1\nHost: b.test\r\n\r\n\r\n`, 400],
     ['a bare CR in a value', `${ok}X: a\rTransfer-Encoding: chunked\r\n\r\n`, 400],
     ['a NUL', `${ok}X: a\0b\r\n\r\n`, 400],
     ['no Host', 'GET / HTTP/1.1\r\nX: 1\r\n\r\n', 400],
@@ -35,18 +34,20 @@ export function badRequests(bench: Bench): void {
     ['a Host with a user', 'GET / HTTP/1.1\r\nHost: me@b.test\r\n\r\n', 400],
     ['the target *', 'OPTIONS * HTTP/1.1\r\nHost: b.test\r\n\r\n', 400],
     ['a URL that contradicts Host', 'GET http://other.test/ HTTP/1.1\r\nHost: b.test\r\n\r\n', 400],
-    ['CONNECT', 'CONNECT b.test:443 HTTP/1.1\r\nHost: b.test\r\n\r\n', 405],
-    ['HTTP/2 without agreement', 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 505],
+    ['CONNECT', 'CONNECT b.test:443 HTTP/1.1\r\nHost: b.test\r\n\r\n', '400|405'],
+    ['HTTP/2 in the form of HTTP/1', 'GET / HTTP/2.0\r\nHost: b.test\r\n\r\n', '400|505'],
     ['no HTTP at all', '\x16\x03\x01\x02\0\x01\0\r\n\r\n', 400],
     ['an unknown expectation', `${ok}Expect: miracles\r\n\r\n`, 417],
     ['a header that is too large', `${ok}X: ${'a'.repeat(40_000)}\r\n\r\n`, 431],
     ['a target that is too long', `GET /${'a'.repeat(20_000)} HTTP/1.1\r\nHost: b.test\r\n\r\n`, 414],
   ]; // prettier-ignore
+  const strict = !bench.lacks.includes('lines');
+  if (strict) refused.push(['a bare LF', `GET / HTTP/1.1\nHost: b.test\r\n\r\n\r\n`, 400]);
 
   it.each(refused)('refuses %s', async (_what, text, status) => {
     const seen = await counting();
     expect(await exchange(bench.port, Buffer.from(text, 'latin1'))).toMatch(
-      new RegExp(`^HTTP/1\\.1 ${status} [^]*close`, 'i'),
+      new RegExp(`^HTTP/1\\.1 (?:${status}) [^]*close`, 'i'),
     );
     expect(seen).toEqual([]);
   });
@@ -55,7 +56,7 @@ export function badRequests(bench: Bench): void {
     ['a malformed size', 'zz\r\n'],
     ['a negative size', '-1\r\n'],
     ['a chunk longer than its size', '1\r\nabc\r\n'],
-    ['a bare LF behind the size', '1\na\r\n'],
+    ...(strict ? [['a bare LF behind the size', '1\na\r\n']] : []),
   ])('refuses a chunked body with %s, and the app never sees it whole', async (_what, body) => {
     let whole = false;
     const app = bench.cleanUp.add(

@@ -70,6 +70,12 @@ function M.content()
   header["X-Router-Error"] = page.reason
   local retry = values.retryAfter or page.retryAfter
   if retry then header["Retry-After"] = retry end
+  if st and st.headless then
+    -- nginx sends no head on what it takes for HTTP/0.9: it goes in front of the body.
+    return ngx.print("HTTP/1.1 502 Bad Gateway\r\nContent-Type: ", types[kind], "\r\nContent-Length: ", #body,
+      "\r\nCache-Control: no-store\r\nX-Router-Error: ", page.reason, "\r\nX-Request-Id: ", values.id,
+      "\r\nConnection: close\r\n\r\n", body)
+  end
   if ngx.req.get_method() == "HEAD" then return ngx.send_headers() end
   ngx.print(body)
 end

@@ -63,6 +63,10 @@ function M.fields(st)
   if expect and string.lower(expect) ~= "100-continue" then
     return M.bad(st, 417, "only Expect: 100-continue is known")
   end
+  -- More than one trace is none.
+  if var.http_traceparent and type(ngx.req.get_headers(0).traceparent) == "table" then
+    ngx.req.clear_header("traceparent")
+  end
   local wanted = false
   for option in string.gmatch(string.lower(var.http_connection or ""), "[^,%s]+") do
     if option == "upgrade" then wanted = true
@@ -224,8 +228,9 @@ function M.broken(st)
   local ep = st.ep or st.last
   local backend = st.backend
   local values = { app = backend.app, flags = backend.flags, instance = ep.name }
-  local sent, received = M.lastNumber(var.upstream_bytes_sent), M.lastNumber(var.upstream_bytes_received)
-  if st.timedOut or (ngx.status == 504 and sent > 0) then
+  local sent = st.sent or M.lastNumber(var.upstream_bytes_sent) > 0
+  local received = st.received or M.lastNumber(var.upstream_bytes_received) > 0
+  if st.timedOut or (ngx.status == 504 and sent) then
     local ms = backend.limits and backend.limits.responseMs or settings.responseMs
     values.seconds = tostring(ms / 1000)
     return "tooSlow", values
@@ -234,11 +239,11 @@ function M.broken(st)
     values.detail = st.odd
     return "invalid", values
   end
-  if sent == 0 then
+  if not sent then
     values.detail = "connection refused"
     return ngx.status == 504 and "unreachable" or "refused", values
   end
-  if received > 0 then
+  if received then
     values.detail = "its head cannot be read"
     return "invalid", values
   end

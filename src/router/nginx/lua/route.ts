@@ -102,8 +102,13 @@ function M.balance()
   local st = current()
   local ep = st.ep
   if st.asked then
-    local sent = rare.lastNumber(var.upstream_bytes_sent)
-    if sent > 0 or st.timedOut then return ngx.exit(ngx.ERROR) end
+    -- The last of the list is that of the attempt that begins now.
+    local sent = tonumber(string.match(var.upstream_bytes_sent, "(%d+), %S+$") or 0)
+    if sent > 0 or st.timedOut then
+      st.sent = true
+      st.received = tonumber(string.match(var.upstream_bytes_received, "(%d+), %S+$") or 0) > 0
+      return ngx.exit(ngx.ERROR)
+    end
     state.shared.avoid[ep.slot] = now() + avoidSeconds
     rare.failed(st, ep)
     st.tried = st.tried or {}

@@ -26,10 +26,8 @@ function M.certificate()
       record = dot and tables.record("c:*" .. string.sub(name, dot))
     end
   end
-  -- Without a name, or with an unknown one, the first certificate of the table: the client decides whether it will do.
-  record = record or tables.record("c:")
+  -- Without a name, or with an unknown one, there is no answer that a client could believe.
   if not record then return ngx.exit(ngx.ERROR) end
-  if record.same then record = tables.record("c:" .. record.same) end
   local ok, certificate = pcall(parsed, record)
   if not ok then
     ngx.log(ngx.CRIT, "a certificate cannot be used: ", certificate)

@@ -1,0 +1,63 @@
+/**
+ * The part of a table that nginx has in its configuration: ports and apps' own locations. Only a change of it takes a
+ * reload. Kept on disk, since nginx is started again with it before there is a table.
+ */
+import { createHash } from 'node:crypto';
+import { createSecureContext } from 'node:tls';
+import * as z from 'zod/mini';
+import type { Backend, Certificate, RouteTable } from '../../shared/contracts/routes.ts';
+import { PaasError } from '../../shared/errors.ts';
+
+const tcpPort = z.object({ port: z.int(), servers: z.array(z.object({ address: z.string(), port: z.int() })) });
+const location = z.object({ name: z.string(), app: z.string(), snippet: z.string(), h2c: z.boolean() });
+
+export const shape = z.object({
+  /** There are certificates to listen with. */
+  tls: z.boolean(),
+  tcp: z.array(tcpPort),
+  locations: z.array(location),
+});
+export type Shape = z.infer<typeof shape>;
+export type TcpPort = z.infer<typeof tcpPort>;
+export type Location = z.infer<typeof location>;
+
+export const emptyShape: Shape = { tls: false, tcp: [], locations: [] };
+
+export function shapeOf(table: RouteTable): Shape {
+  const tcp = table.tcp.map(({ port, backend }): TcpPort => {
+    const endpoints = table.backends[backend]?.endpoints ?? [];
+    return { port, servers: endpoints.map(({ address, port: to }) => ({ address, port: to })) };
+  });
+  const locations = new Map<string, Location>();
+  for (const backend of Object.values(table.backends)) {
+    const name = locationOf(backend);
+    if (name === undefined || backend.nginx === undefined) continue;
+    locations.set(name, { name, app: backend.app, snippet: backend.nginx, h2c: backend.protocol === 'h2c' });
+  }
+  return {
+    tls: (table.certificates ?? []).length > 0,
+    tcp: tcp.sort((one, other) => one.port - other.port),
+    locations: [...locations.values()].sort((one, other) => (one.name < other.name ? -1 : 1)),
+  };
+}
+
+/** Named by its content: an app whose snippet changes gets another location, and both are there for a while. */
+export function locationOf({ nginx, protocol = 'http' }: Backend): string | undefined {
+  if (nginx === undefined) return undefined;
+  return `@own_${createHash('sha256').update(`${protocol}\n${nginx}`).digest('hex').slice(0, 16)}`;
+}
+
+/** @throws PaasError `bad_request` for a certificate or key that cannot be used */
+export function checkCertificates(certificates: readonly Certificate[]): void {
+  for (const { hosts, chain, key } of certificates) {
+    try {
+      createSecureContext({ cert: chain, key });
+    } catch (cause) {
+      const why = cause instanceof Error ? cause.message : String(cause);
+      throw new PaasError('bad_request', `The certificate for ${hosts.join(', ')} cannot be used: ${why}`, {
+        hint: 'The chain and its private key are PEM, belong together, and the key has no passphrase.',
+        cause,
+      });
+    }
+  }
+}

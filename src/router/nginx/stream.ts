@@ -1,0 +1,91 @@
+/** TCP routes as nginx's `stream` block, and how many of their connections are open. */
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { isIPv6 } from 'node:net';
+import { errnoOf } from '../../shared/errors.ts';
+import type { TcpPort } from './shape.ts';
+
+const bracketed = (address: string): string => (isIPv6(address) ? `[${address}]` : address);
+
+/** '' where there is no TCP route. A port without instances is listened on, and closes what connects. */
+export function streamText(ports: readonly TcpPort[], address: string): string {
+  if (ports.length === 0) return '';
+  const blocks = ports.map(({ port, servers }) => {
+    const lines = servers.map((to) => `    server ${bracketed(to.address)}:${to.port} max_fails=1 fail_timeout=2s;`);
+    return `  upstream tcp_${port} {
+    zone tcp_${port} 256k;
+    least_conn;
+${lines.length > 0 ? lines.join('\n') : '    server 127.0.0.1:9 down;'}
+  }
+  server {
+    listen ${bracketed(address)}:${port} so_keepalive=on;
+    proxy_pass tcp_${port};
+  }`;
+  });
+  return `stream {
+  proxy_connect_timeout 5s;
+  proxy_timeout 10d;
+  proxy_half_close on;
+  proxy_socket_keepalive on;
+  tcp_nodelay on;
+${blocks.join('\n')}
+}
+`;
+}
+
+/** States of proc(5), /proc/net/tcp, in which a connection is open: ESTABLISHED, FIN_WAIT1, FIN_WAIT2, CLOSE_WAIT. */
+const openStates = new Set(['01', '04', '05', '08']);
+
+/**
+ * Connections of the given processes by where they lead (`10.0.0.7:5432`), for the given places.
+ * @param pids nginx's workers, old ones included
+ */
+export function openConnections(pids: readonly number[], places: ReadonlySet<string>): Map<string, number> {
+  const open = new Map<string, number>();
+  if (places.size === 0) return open;
+  const found = [...connections('/proc/net/tcp'), ...connections('/proc/net/tcp6')].filter(({ to }) => places.has(to));
+  if (found.length === 0) return open;
+  const own = new Set(pids.flatMap(socketsOf));
+  for (const { to, inode } of found) if (own.has(inode)) open.set(to, (open.get(to) ?? 0) + 1);
+  return open;
+}
+
+export const placeOf = (address: string, port: number): string => `${address}:${port}`;
+
+function connections(path: string): { to: string; inode: string }[] {
+  let text: string;
+  try {
+    text = readFileSync(path, 'latin1');
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return [];
+    throw error;
+  }
+  return text.split('\n').slice(1).flatMap((line) => {
+    const [, , remote = '', state = '', , , , , , inode = ''] = line.trim().split(/\s+/);
+    if (!openStates.has(state)) return [];
+    const [address = '', port = ''] = remote.split(':');
+    return [{ to: placeOf(readAddress(address), Number.parseInt(port, 16)), inode }];
+  }); // prettier-ignore
+}
+
+/** The kernel writes each 32 bits in the machine's order: little-endian on all that run this. */
+function readAddress(hex: string): string {
+  const bytes = Buffer.from(hex, 'hex');
+  for (let at = 0; at < bytes.length; at += 4) bytes.subarray(at, at + 4).reverse();
+  if (bytes.length === 4) return bytes.join('.');
+  const groups = Array.from({ length: 8 }, (_, index) => bytes.readUInt16BE(index * 2).toString(16));
+  return new URL(`http://[${groups.join(':')}]`).hostname.slice(1, -1);
+}
+
+function socketsOf(pid: number): string[] {
+  try {
+    return readdirSync(`/proc/${pid}/fd`).flatMap((fd) => {
+      try {
+        return /^socket:\[(\d+)\]$/.exec(readlinkSync(`/proc/${pid}/fd/${fd}`))?.[1] ?? [];
+      } catch {
+        return []; // closed meanwhile
+      }
+    });
+  } catch {
+    return []; // the process has ended
+  }
+}
