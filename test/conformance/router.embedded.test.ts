@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import {
   chmodSync,
   closeSync,
@@ -19,6 +20,7 @@ import { readAccessLine } from '../../src/shared/access-line.ts';
 import { lockHolder } from '../../src/shared/lock-file.ts';
 import { isAlive, listProcesses, sendSignal } from '../../src/shared/processes.ts';
 import { bundledProgram, removeBundles } from '../support/bundle.ts';
+import { ask, http2Client } from '../support/http2.ts';
 import { eventually, httpServer } from '../support/wire.ts';
 import { routerConformance } from './router.suite.ts';
 import { CleanUp, tableOf, type MakeOptions, type RouterUnderTest } from './router/support.ts';
@@ -113,6 +115,19 @@ describe('the embedded router process', () => {
     expect(mode(directory)).toBe(0o700);
     for (const name of ['admin.sock', 'table.json', 'running.json', 'router.out'])
       expect(mode(join(directory, name))).toBe(0o600);
+  });
+
+  it('speaks HTTP/2 without TLS to clients that know it', async () => {
+    const { router } = await running();
+    const app = cleanUp.add(await httpServer((request, response) => void request.pipe(response)));
+    const { url } = await router.apply(tableOf({ k: { servers: [app] } }));
+    const session = await http2Client(url);
+    cleanUp.add({ close: () => session.destroy() });
+    const answer = await ask(session, { ':authority': 'k.test', ':method': 'POST' }, 'plain');
+    expect([answer.status, answer.body.toString()]).toEqual([200, 'plain']);
+    const kept = once(session, 'close');
+    await router.stop();
+    await kept;
   });
 
   it('starts without a table when the one on disk is damaged, and says so', async () => {

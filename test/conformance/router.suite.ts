@@ -3,18 +3,32 @@
  * `routerConformance('embedded', makeEmbedded)`.
  */
 import { afterAll, afterEach, beforeAll, describe } from 'vitest';
+import type { RouterStatus, RouteTable } from '../../src/shared/contracts/routes.ts';
 import { badRequests } from './router/bad-requests.ts';
 import { draining } from './router/draining.ts';
 import { failing } from './router/failing.ts';
 import { gray } from './router/gray.ts';
+import { grpc } from './router/grpc.ts';
+import { http2 } from './router/http2.ts';
+import { ejecting } from './router/ejecting.ts';
 import { lifecycle } from './router/lifecycle.ts';
+import { limiting } from './router/limiting.ts';
+import { maintenance } from './router/maintenance.ts';
 import { proxying } from './router/proxying.ts';
 import { restarting } from './router/restarting.ts';
 import { routing } from './router/routing.ts';
 import { streaming } from './router/streaming.ts';
+import { tls } from './router/tls.ts';
 import { tracing } from './router/tracing.ts';
 import { traffic } from './router/traffic.ts';
 import { CleanUp, portOf, tableOf, type MakeRouter, type RouterUnderTest, type TestApp } from './router/support.ts';
+
+/**
+ * What a driver's program cannot do, or does in a way of its own that HTTP leaves to it:
+ * trailers, interim (103): ends here; lines: takes a bare LF for a line's end (RFC 9112, 2.2); framing: takes an answer
+ * with contradicting lengths, and frames it anew; early: closes behind an early answer without having said so.
+ */
+export type Lack = 'trailers' | 'interim' | 'lines' | 'framing' | 'early';
 
 /** A running router for the tests of one part, and what they need around it. */
 export interface Bench {
@@ -22,11 +36,12 @@ export interface Bench {
   readonly port: number;
   readonly url: string;
   readonly cleanUp: CleanUp;
+  readonly lacks: readonly Lack[];
   /** Puts a table of these apps in force. */
-  serve(apps: Record<string, TestApp>): Promise<void>;
+  serve(apps: Record<string, TestApp>, more?: Partial<RouteTable>): Promise<RouterStatus>;
 }
 
-export function routerConformance(name: string, make: MakeRouter): void {
+export function routerConformance(name: string, make: MakeRouter, lacks: readonly Lack[] = []): void {
   describe(`router ${name}`, () => {
     const cleanUp = new CleanUp();
     let made: RouterUnderTest;
@@ -42,12 +57,11 @@ export function routerConformance(name: string, make: MakeRouter): void {
         return url;
       },
       cleanUp,
-      serve: async (apps) => {
-        await made.router.apply(tableOf(apps));
-      },
+      lacks,
+      serve: (apps, more) => made.router.apply(tableOf(apps, more)),
     };
     beforeAll(async () => {
-      made = await make({ responseTimeoutMs: 1000 });
+      made = await make({ responseTimeoutMs: 1000, tlsPort: 0 });
       url = (await made.router.observe()).url;
     });
     afterEach(() => cleanUp.run());
@@ -62,6 +76,12 @@ export function routerConformance(name: string, make: MakeRouter): void {
     describe('draining', () => draining(bench));
     describe('traces and access logs', () => tracing(bench));
     describe('traffic', () => traffic(bench));
+    describe('TLS', () => tls(bench, make));
+    describe('HTTP/2', () => http2(bench));
+    describe('gRPC and h2c', () => grpc(bench));
+    describe('limits', () => limiting(bench));
+    describe('outliers', () => ejecting(bench));
+    describe('maintenance and challenges', () => maintenance(bench));
     describe('lifecycle', () => lifecycle(make));
     describe('restarting', () => restarting(make));
   });

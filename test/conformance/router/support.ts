@@ -1,5 +1,5 @@
 /** What the parts of the router suite share: the driver under test, tables, and clean-up. */
-import type { Endpoint, Gray, RouteTable } from '../../../src/shared/contracts/routes.ts';
+import type { Backend, Endpoint, Gray, RouteTable } from '../../../src/shared/contracts/routes.ts';
 import type { Router } from '../../../src/router/port.ts';
 import type { TestServer } from '../../support/wire.ts';
 
@@ -20,6 +20,7 @@ export interface RouterUnderTest {
 export interface MakeOptions {
   port?: number;
   responseTimeoutMs?: number;
+  tlsPort?: number;
 }
 
 export type MakeRouter = (options?: MakeOptions) => Promise<RouterUnderTest>;
@@ -34,25 +35,30 @@ export interface TestApp {
   /** Releases of the servers; default: 1 for all. */
   releases?: number[];
   gray?: Gray;
+  protocol?: 'http' | 'h2c';
+  settings?: Pick<Backend, 'limits' | 'outlier' | 'maintenance'>;
 }
 
 let tableVersion = 0;
 /** Signs the cookies of gray releases. */
 export const stickyKey = Buffer.alloc(32, 5).toString('base64url');
 
-/** A table of apps by key; routes are `host/path`. Instances are `KEY-0`, `KEY-1`, … */
-export function tableOf(apps: Record<string, TestApp>): RouteTable {
-  const table: RouteTable = { version: ++tableVersion, http: [], tcp: [], backends: {}, stickyKey };
+/**
+ * A table of apps by key; routes are `host/path`. Instances are `KEY-0`, `KEY-1`, …
+ * @param more what else the table has
+ */
+export function tableOf(apps: Record<string, TestApp>, more: Partial<RouteTable> = {}): RouteTable {
+  const table: RouteTable = { version: ++tableVersion, http: [], tcp: [], backends: {}, stickyKey, ...more };
   for (const [
     key,
-    { app, state = 'serving', servers, routes = [`${key}.test`], tcp = [], gray, releases = [] },
+    { app, state = 'serving', servers, routes = [`${key}.test`], tcp = [], gray, releases = [], protocol, settings },
   ] of Object.entries(apps)) {
     const endpoints = servers.map(({ port }, index): Endpoint => {
       const release = releases[index] ?? 1;
       return { instance: `${key}-${index}`, name: `web.${index + 1}`, release, address: '127.0.0.1', port };
     });
     const backend = { app: app ?? `default/dev/${key}`, appId: `app_${key}`, state, endpoints };
-    table.backends[key] = gray ? { ...backend, gray } : backend;
+    table.backends[key] = { ...backend, ...(gray && { gray }), ...(protocol && { protocol }), ...settings };
     for (const route of routes) {
       const slash = route.indexOf('/');
       const host = slash === -1 ? route : route.slice(0, slash);

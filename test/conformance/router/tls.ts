@@ -1,0 +1,204 @@
+import { once } from 'node:events';
+import { request } from 'node:https';
+import { connect, type ConnectionOptions, type TLSSocket } from 'node:tls';
+import { expect, it } from 'vitest';
+import WebSocket, { WebSocketServer } from 'ws';
+import { certificateFor, trusted } from '../../support/certificates.ts';
+import { freePort, httpServer, tcpServer, type TestServer } from '../../support/wire.ts';
+import type { Bench } from '../router.suite.ts';
+import { portOf, tableOf, type MakeRouter } from './support.ts';
+
+export function tls(bench: Bench, make: MakeRouter): void {
+  const app = async (text = 'hello'): Promise<TestServer> =>
+    bench.cleanUp.add(await httpServer((_request, response) => response.end(text)));
+
+  async function open(port: number, servername: string, options: ConnectionOptions = {}): Promise<TLSSocket> {
+    const common = { host: '127.0.0.1', port, servername, ca: await trusted() };
+    const socket = connect({ ...common, ...options });
+    bench.cleanUp.add({ close: () => socket.destroy() });
+    await once(socket, 'secureConnect');
+    return socket;
+  }
+  /** The serial number of the certificate that is shown for a name. */
+  async function shown(port: number, servername: string): Promise<string> {
+    const socket = await open(port, servername);
+    const { serialNumber } = socket.getPeerCertificate();
+    socket.destroy();
+    return serialNumber;
+  }
+  async function get(tlsUrl: string, host: string, path = '/'): Promise<{ status: number; body: string }> {
+    const ca = await trusted();
+    return new Promise((resolve, reject) => {
+      const options = { agent: false, ca, servername: host, headers: { host } };
+      const outgoing = request(`${tlsUrl}${path}`, options, (response) => {
+        let body = '';
+        response.setEncoding('utf8').on('data', (part: string) => (body += part));
+        response.on('end', () => resolve({ status: response.statusCode ?? 0, body }));
+      });
+      outgoing.on('error', reject).end();
+    });
+  }
+
+  it('listens while the table has certificates', async () => {
+    expect((await bench.serve({ s: { servers: [await app()] } })).tlsUrl).toBeUndefined();
+    const certificates = [await certificateFor('s.test')];
+    const { tlsUrl, problems } = await bench.serve({ s: { servers: [await app()] } }, { certificates });
+    expect(problems).toEqual([]);
+    expect(tlsUrl).toMatch(/^https:\/\/127\.0\.0\.1:\d+$/);
+    expect(await get(tlsUrl!, 's.test')).toEqual({ status: 200, body: 'hello' });
+    expect((await bench.serve({ s: { servers: [await app()] } })).tlsUrl).toBeUndefined();
+    await expect(open(portOf(tlsUrl!), 's.test')).rejects.toThrow(/ECONNREFUSED|disconnected|reset|alert/);
+  });
+
+  it('chooses the certificate by name: the exact one, then the wildcard of one label', async () => {
+    const names = [['*.shop.test'], ['www.shop.test', 'shop.test'], ['other.test']];
+    const certificates = await Promise.all(names.map((hosts) => certificateFor(...hosts)));
+    const port = portOf((await bench.serve({}, { certificates })).tlsUrl!);
+    const exact = await shown(port, 'www.shop.test');
+    const wildcard = await shown(port, 'api.shop.test');
+    expect(await shown(port, 'WWW.Shop.test')).toBe(exact);
+    expect(await shown(port, 'shop.test')).toBe(exact);
+    expect(await shown(port, 'x.shop.test')).toBe(wildcard);
+    expect(new Set([exact, wildcard, await shown(port, 'other.test')]).size).toBe(3);
+  });
+
+  it('refuses the handshake for names without a certificate, and without a name', async () => {
+    const certificates = [await certificateFor('*.shop.test')];
+    const port = portOf((await bench.serve({}, { certificates })).tlsUrl!);
+    for (const name of ['shop.test', 'a.b.shop.test', 'unknown.test']) {
+      await expect(open(port, name)).rejects.toThrow(/alert|unrecognized/i);
+    }
+    await expect(open(port, '')).rejects.toThrow(/alert|unrecognized/i);
+    await expect(open(port, 'a.shop.test', { maxVersion: 'TLSv1.1', minVersion: 'TLSv1' })).rejects.toThrow();
+  });
+
+  it('shows a changed certificate at once, and drops no open connection', async () => {
+    const server = await app();
+    const first = await bench.serve({ s: { servers: [server] } }, { certificates: [await certificateFor('s.test')] });
+    const port = portOf(first.tlsUrl!);
+    const before = await shown(port, 's.test');
+    const kept = await open(port, 's.test');
+    const second = await bench.serve({ s: { servers: [server] } }, { certificates: [await certificateFor('s.test')] });
+    expect(second.tlsUrl).toBe(first.tlsUrl);
+    expect(await shown(port, 's.test')).not.toBe(before);
+    kept.write('GET / HTTP/1.1\r\nHost: s.test\r\nConnection: close\r\n\r\n');
+    let text = '';
+    for await (const part of kept) text += String(part);
+    expect(text).toMatch(/^HTTP\/1\.1 200 .*hello/s);
+  });
+
+  it('tells instances that the client came with TLS', async () => {
+    const echo = bench.cleanUp.add(
+      await httpServer(({ headers }, response) =>
+        response.end(`${String(headers['x-forwarded-proto'])} ${String(headers['x-forwarded-port'])}`),
+      ),
+    );
+    const certificates = [await certificateFor('s.test')];
+    const { tlsUrl } = await bench.serve({ s: { servers: [echo] } }, { certificates });
+    expect((await get(tlsUrl!, 's.test')).body).toBe(`https ${portOf(tlsUrl!)}`);
+  });
+
+  it('carries WebSockets', async () => {
+    const wss = new WebSocketServer({ noServer: true });
+    const echo = bench.cleanUp.add(
+      await httpServer(
+        (_request, response) => response.end(),
+        (http) =>
+          http.on('upgrade', (incoming, socket, head) => {
+            wss.handleUpgrade(incoming, socket, head, (ws) =>
+              ws.on('message', (data: Buffer) => ws.send(data.toString())),
+            );
+          }),
+      ),
+    );
+    const certificates = [await certificateFor('ws.test')];
+    const { tlsUrl } = await bench.serve({ ws: { servers: [echo] } }, { certificates });
+    const options = { ca: await trusted(), servername: 'ws.test', headers: { host: 'ws.test' } };
+    const socket = new WebSocket(`wss://127.0.0.1:${portOf(tlsUrl!)}/`, options);
+    await once(socket, 'open');
+    const open = async () => (await bench.made.router.observe()).open;
+    expect(await open()).toEqual({ 'ws-0': 1 });
+    const big = 'x'.repeat(1_000_000);
+    for (const text of ['one', big]) {
+      const echoed = once(socket, 'message') as Promise<[Buffer]>;
+      socket.send(text);
+      expect((await echoed)[0].toString() === text).toBe(true);
+    }
+    socket.close();
+    await expect.poll(open).toEqual({});
+  });
+
+  it('breaks the connection off where a response breaks off', async () => {
+    const broken = bench.cleanUp.add(
+      await tcpServer((socket) =>
+        socket.once('data', () => {
+          socket.write('HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf');
+          setTimeout(() => socket.destroy(), 20);
+        }),
+      ),
+    );
+    const certificates = [await certificateFor('s.test')];
+    const { tlsUrl } = await bench.serve({ s: { servers: [broken] } }, { certificates });
+    const ca = await trusted();
+    const outcome = new Promise<string>((resolve, reject) => {
+      const options = { agent: false, ca, servername: 's.test', headers: { host: 's.test' } };
+      request(tlsUrl!, options, (response) => {
+        response.resume().on('end', () => resolve('whole'));
+        response.on('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? ''));
+      })
+        .on('error', reject)
+        .end();
+    });
+    expect(await outcome).toBe('ECONNRESET');
+  });
+
+  it('refuses a table with a certificate that cannot be used, naming its host', async () => {
+    const good = await certificateFor('good.test');
+    const other = await certificateFor('bad.test');
+    const before = await bench.serve({}, { certificates: [good] });
+    for (const bad of [
+      { ...other, key: good.key },
+      { ...other, chain: 'nonsense' },
+    ]) {
+      await expect(bench.serve({}, { certificates: [good, bad] })).rejects.toMatchObject({
+        code: 'bad_request',
+        message: expect.stringContaining('bad.test') as string,
+      });
+    }
+    expect((await bench.made.router.observe()).version).toBe(before.version);
+    expect(await shown(portOf(before.tlsUrl!), 'good.test')).toMatch(/\w/);
+  });
+
+  it('keeps port and certificates over a restart', async () => {
+    const made = await make({ tlsPort: 0 });
+    bench.cleanUp.add({ close: () => made.dispose() });
+    const table = tableOf({ s: { servers: [await app()] } }, { certificates: [await certificateFor('s.test')] });
+    const { tlsUrl } = await made.router.apply(table);
+    const serial = await shown(portOf(tlsUrl!), 's.test');
+    await made.kill();
+    expect((await made.router.start()).tlsUrl).toBe(tlsUrl);
+    expect(await shown(portOf(tlsUrl!), 's.test')).toBe(serial);
+  });
+
+  it('says when the port is taken, serves the rest, and listens when it is free', { timeout: 20_000 }, async () => {
+    const taken = await tcpServer((socket) => socket.destroy());
+    const made = await make({ tlsPort: taken.port });
+    bench.cleanUp.add({ close: () => made.dispose() });
+    const table = tableOf({ s: { servers: [await app()] } }, { certificates: [await certificateFor('s.test')] });
+    const status = await made.router.apply(table);
+    expect(status.problems).toEqual([expect.stringContaining(String(taken.port))]);
+    expect(status.tlsUrl).toBeUndefined();
+    await taken.close();
+    await expect.poll(async () => (await made.router.observe()).tlsUrl, { timeout: 15_000 }).toBeDefined();
+    expect((await made.router.observe()).problems).toEqual([]);
+    expect((await get(`https://127.0.0.1:${taken.port}`, 's.test')).body).toBe('hello');
+  });
+
+  it('does not listen without a port for TLS', async () => {
+    const made = await make({ port: await freePort() });
+    bench.cleanUp.add({ close: () => made.dispose() });
+    const status = await made.router.apply(tableOf({}, { certificates: [await certificateFor('s.test')] }));
+    expect(status).toMatchObject({ problems: [] });
+    expect(status.tlsUrl).toBeUndefined();
+  });
+}
