@@ -33,17 +33,16 @@ async function getSecurely(name: string, trusted: string): Promise<Secure> {
   const url = await paas.waitFor('the router to listen for TLS', async () => (await status()).router.tlsUrl);
   return new Promise((resolve, reject) => {
     const port = Number(new URL(url).port);
+    const signal = AbortSignal.timeout(10_000);
     const headers = { host: `${name}:${port}` };
-    request(
-      { host: '127.0.0.1', port, servername: name, ca: trusted, headers, agent: false, timeout: 10_000 },
-      (answer) => {
-        let text = '';
-        answer.setEncoding('utf8').on('data', (chunk: string) => (text += chunk));
-        const { raw } = (answer.socket as TLSSocket).getPeerCertificate();
-        const shown = new X509Certificate(raw);
-        answer.once('end', () => resolve({ status: answer.statusCode ?? 0, text, shown }));
-      },
-    )
+    request({ host: '127.0.0.1', port, servername: name, ca: trusted, headers, agent: false, signal }, (answer) => {
+      let text = '';
+      answer.setEncoding('utf8').on('data', (chunk: string) => (text += chunk));
+      const { socket } = answer;
+      const isSecure = socket instanceof TLSSocket;
+      const shown = new X509Certificate(isSecure ? socket.getPeerCertificate().raw : '');
+      answer.once('end', () => resolve({ status: answer.statusCode ?? 0, text, shown }));
+    })
       .once('error', reject)
       .end();
   });

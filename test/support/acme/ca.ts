@@ -80,5 +80,4 @@ export class TestCa {
   }
 }
 
-const spki = (key: KeyObject): x509.PublicKey =>
-  new x509.PublicKey(key.export({ type: 'spki', format: 'der' }) as unknown as Uint8Array<ArrayBuffer>);
+const spki = (key: KeyObject): x509.PublicKey => new x509.PublicKey(key.export({ type: 'spki', format: 'der' }));

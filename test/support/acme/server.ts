@@ -10,6 +10,22 @@ import { Pkcs10CertificateRequest, SubjectAlternativeNameExtension } from '@pecu
 import { TestCa } from './ca.ts';
 import { keyOf, readJws, thumbprint, type Signed } from './jws.ts';
 
+interface Answered {
+  status: number;
+  type: string;
+  detail: string;
+  headers?: Record<string, string>;
+}
+
+class Refusal extends Error {
+  readonly answer: Answered;
+
+  constructor(answer: Answered) {
+    super(answer.detail);
+    this.answer = answer;
+  }
+}
+const refuse = (status: number, type: string, detail: string): Refusal => new Refusal({ status, type, detail });
 /** Object identifier of the extension with a certificate's names. */
 const subjectAltName = '2.5.29.17';
 
@@ -25,8 +41,6 @@ interface Order {
   chain?: string;
 }
 
-type Refusal = { status: number; type: string; detail: string; headers?: Record<string, string> };
-const refuse = (status: number, type: string, detail: string): Refusal => ({ status, type, detail });
 const problem = (type: string, detail: string) => ({ type: `urn:ietf:params:acme:error:${type}`, detail });
 
 export class FakeAuthority {
@@ -41,7 +55,7 @@ export class FakeAuthority {
   challengePort = 0;
   termsOfService: string | undefined;
   /** Answers the next request of a kind so instead. */
-  refusals = new Map<string, Refusal>();
+  refusals = new Map<string, Answered>();
   /** Called before a request of a kind is carried out. */
   before = new Map<string, () => Promise<void> | void>();
   lifeMs = 90 * 86_400_000;
@@ -86,20 +100,22 @@ export class FakeAuthority {
       void response
         .writeHead(status, { 'content-type': typeof body === 'string' ? 'text/plain' : 'application/json', ...headers })
         .end(typeof body === 'string' ? body : JSON.stringify(body));
-    if (kind === 'directory') return answer(200, this.#directory());
-    if (kind === 'newNonce') return answer(200, '');
+    if (kind === 'directory' || kind === 'newNonce') {
+      answer(200, kind === 'directory' ? this.#directory() : '');
+      return;
+    }
     this.asked.push(kind);
     await this.before.get(kind)?.();
     try {
       const refusal = this.refusals.get(kind);
       this.refusals.delete(kind);
-      if (refusal) throw refusal;
+      if (refusal) throw new Refusal(refusal);
       const { signed, account } = this.#check(kind, incoming, text);
       const { status = 200, body, location } = await this.#act(kind, id, signed, account);
       answer(status, body, location === undefined ? {} : { location });
     } catch (thrown) {
-      if (thrown instanceof Error) throw thrown;
-      const { status, type, detail, headers } = thrown as Refusal;
+      if (!(thrown instanceof Refusal)) throw thrown;
+      const { status, type, detail, headers } = thrown.answer;
       answer(status, problem(type, detail), { 'content-type': 'application/problem+json', ...headers });
     }
   }
@@ -200,7 +216,7 @@ export class FakeAuthority {
 
   async #finalize(order: Order, csr: string): Promise<void> {
     if (order.status !== 'ready') throw refuse(403, 'orderNotReady', `the order is ${order.status}`);
-    const wish = new Pkcs10CertificateRequest(Buffer.from(csr, 'base64url') as unknown as ArrayBuffer);
+    const wish = new Pkcs10CertificateRequest(Buffer.from(csr, 'base64url'));
     const raw = wish.extensions.find(({ type }) => type === subjectAltName)?.rawData;
     const names = raw ? new SubjectAlternativeNameExtension(raw).names.toJSON().map(({ value }) => value) : [];
     if (!(await wish.verify()) || names.join() !== order.name) throw refuse(400, 'badCSR', `it has ${names.join()}`);
