@@ -3,11 +3,14 @@
  *
  *   fewer than `minRequests` of the new release: nothing is said
  *   its 5xx ratio is more than `maxErrors` points above the old one's: worse
- *   its p95 is more than `maxLatency` times the old one's, and more than 5 ms above it: worse
+ *   its p95 is more than `maxLatency` times the old one's, and more than 20 ms above it: worse
  *
  * Both are seen over the time of the step. Where the old release had fewer than `minRequests` in it (a step of 99 %), it
  * is seen since the rollout began; where these are too few as well, its errors are taken as they are (0 % without a
  * request) and latency is not looked at.
+ *
+ * Of a hundred requests five make the p95, and those of a process that has just begun are its slowest. So what is compared
+ * is the least that the new p95 may be by chance: the quantile two standard errors below, sqrt(q (1 - q) / n) each.
  */
 import { errorPercent, percentile, requestsOf, type Counts } from '../traffic/counts.ts';
 
@@ -22,8 +25,8 @@ export interface AnalysisLimits {
 
 export const defaultLimits: AnalysisLimits = { maxErrors: 1, maxLatency: 1.5, minRequests: 100 };
 
-/** A difference that no user notices, and that a bucket of the histogram or a busy machine makes: ms. */
-const noiseMs = 5;
+/** A difference that hardly any user notices, and that the first requests of a process or a busy machine make: ms. */
+const noiseMs = 20;
 
 export interface Window {
   /** What the releases answered since the step was reached. */
@@ -54,6 +57,12 @@ export function figuresOf(counts: Counts): Figures {
   return { requests: requestsOf(counts), errorPercent: errorPercent(counts), p95: percentile(counts, 95) };
 }
 
+/** What the p95 is at least, as far as so many requests can tell; ms. */
+function leastP95(counts: Counts): number | null {
+  const standardError = Math.sqrt((0.95 * 0.05) / Math.max(1, requestsOf(counts)));
+  return percentile(counts, 95 - 200 * standardError);
+}
+
 export function compare(window: Window, limits: AnalysisLimits): Comparison {
   const enough = (counts: Counts) => requestsOf(counts) >= limits.minRequests;
   const oldSinceBegin = !enough(window.old);
@@ -62,9 +71,9 @@ export function compare(window: Window, limits: AnalysisLimits): Comparison {
   const verdict = (): Comparison['verdict'] => {
     if (!enough(window.fresh)) return 'undecided';
     if (fresh.errorPercent > old.errorPercent + limits.maxErrors) return 'errors';
-    if (old.requests < limits.minRequests || fresh.p95 === null || old.p95 === null) return 'fine';
-    const slower = fresh.p95 > old.p95 * limits.maxLatency && fresh.p95 - old.p95 > noiseMs;
-    return slower ? 'latency' : 'fine';
+    const least = leastP95(window.fresh);
+    if (old.requests < limits.minRequests || least === null || old.p95 === null) return 'fine';
+    return least > old.p95 * limits.maxLatency && least - old.p95 > noiseMs ? 'latency' : 'fine';
   };
   return { fresh, old, oldSinceBegin, verdict: verdict() };
 }

@@ -42,7 +42,12 @@ describe('a canary is compared', () => {
 
   it('without taking noise for a difference', () => {
     expect(verdict(counted({ ok: 1000, ms: 3 }), counted({ ok: 1000, ms: 1 }))).toBe('fine');
-    expect(verdict(counted({ ok: 1000, ms: 10 }), counted({ ok: 1000, ms: 1 }))).toBe('latency');
+    expect(verdict(counted({ ok: 1000, ms: 15 }), counted({ ok: 1000, ms: 1 }))).toBe('fine');
+    expect(verdict(counted({ ok: 1000, ms: 40 }), counted({ ok: 1000, ms: 1 }))).toBe('latency');
+    // Eight slow ones of a hundred are the first of a process that has just begun; eighty of a thousand are not.
+    const some = (times: number): Counts => add(counted({ ok: 92 * times }), counted({ ok: 8 * times, ms: 400 }));
+    expect(verdict(some(1), healthy)).toBe('fine');
+    expect(verdict(some(10), healthy)).toBe('latency');
   });
 
   it('with what the old release did since the rollout began, where it had too few in the step', () => {
