@@ -19,6 +19,8 @@ import { TcpRoutes } from './tcp.ts';
 import type { CertificateSet } from './tls/certificates.ts';
 import { TlsFront } from './tls/front.ts';
 
+const sweepMs = 60_000;
+
 export class RouterServer {
   readonly #options: RouterOptions;
   readonly #regions = new Regions();
@@ -36,6 +38,7 @@ export class RouterServer {
   problem: string | null = null;
   #admin: Server | null = null;
   #applying: Promise<unknown> = Promise.resolve();
+  readonly #sweep = setInterval(() => this.#endpoints.sweep(), sweepMs).unref();
   port = 0;
   /** The process before this one, as long as it has connections (handover.ts). */
   before: Pick<Predecessor, 'open' | 'reload' | 'stop'> | null = null;
@@ -115,6 +118,7 @@ export class RouterServer {
       ...(this.#tls.port === null ? {} : { tlsUrl: `https://${host}:${this.#tls.port}` }),
       driver: 'embedded',
       open: sum(this.#endpoints.open(), this.before?.open() ?? {}),
+      ejected: this.#endpoints.ejected(),
       problems: [
         ...(this.problem === null ? [] : [this.problem]),
         ...this.#tcp.problems(),
@@ -213,6 +217,7 @@ export class RouterServer {
     this.#admin?.closeAllConnections();
     await this.#applying;
     this.#regions.close();
+    clearInterval(this.#sweep);
     await this.#accessLogs.close();
   }
 }

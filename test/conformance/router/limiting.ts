@@ -1,0 +1,217 @@
+import type { ServerResponse } from 'node:http';
+import { expect, it } from 'vitest';
+import type { Limits } from '../../../src/shared/contracts/routes.ts';
+import { eventually, exchange, fetchText, httpServer, rawClient } from '../../support/wire.ts';
+import type { Bench } from '../router.suite.ts';
+
+/** Apps of their own, so that no test finds another one's queue or buckets. */
+let apps = 0;
+
+export function limiting(bench: Bench): void {
+  /** An app that holds its answers until it is told to give the first of them. */
+  async function holding() {
+    const held: ServerResponse[] = [];
+    const paths: string[] = [];
+    const server = bench.cleanUp.add(
+      await httpServer((request, response) => {
+        paths.push(request.url ?? '');
+        request.resume();
+        held.push(response);
+      }),
+    );
+    return { server, paths, held, answer: () => held.shift()!.end('answered') };
+  }
+  type Holding = Awaited<ReturnType<typeof holding>>;
+  const key = (): string => `l${++apps}`;
+  const serve = (name: string, limits: Limits, ...servers: Holding['server'][]) =>
+    bench.serve({ [name]: { servers, settings: { limits } } });
+  const get = (name: string, path = '/', headers = {}) =>
+    fetchText(`${bench.url}${path}`, { headers: { host: `${name}.test`, ...headers } });
+
+  it('let a request wait while an instance has as many as it may, the first come first', async () => {
+    const app = await holding();
+    const name = key();
+    await serve(name, { concurrency: 1, queue: 10 }, app.server);
+    const asked: Promise<unknown>[] = [get(name, '/0')];
+    await eventually('the first to arrive', () => app.paths.length === 1);
+    // One after the other: /marker of another app tells that the router has read what was sent before.
+    const clients = [1, 2, 3].map(() => rawClient(bench.port));
+    for (const [index, client] of clients.entries()) {
+      client.write(`GET /${index + 1} HTTP/1.1\r\nHost: ${name}.test\r\nConnection: close\r\n\r\n`);
+      await fetchText(`${bench.url}/marker`, { headers: { host: 'nobody.test' } });
+      asked.push(client.ended());
+    }
+    for (let i = 0; i < 4; i++) {
+      await eventually(`/${i} to arrive`, () => app.paths.length === i + 1);
+      expect(app.paths[i]).toBe(`/${i}`);
+      app.answer();
+    }
+    await Promise.all(asked);
+    for (const client of clients) {
+      expect(client.received).toContain('answered');
+      client.socket.destroy();
+    }
+  });
+
+  it('answer 503 at once where no more may wait', async () => {
+    const app = await holding();
+    const name = key();
+    await serve(name, { concurrency: 1 }, app.server);
+    const first = get(name);
+    await eventually('the first to arrive', () => app.paths.length === 1);
+    const second = await get(name);
+    expect(second.status).toBe(503);
+    expect(Number(second.headers['retry-after'])).toBeGreaterThan(0);
+    app.answer();
+    expect((await first).status).toBe(200);
+    const third = get(name);
+    await eventually('the third to arrive', () => app.paths.length === 2);
+    app.answer();
+    expect((await third).status).toBe(200);
+  });
+
+  it('answer 503 to what waited too long', async () => {
+    const app = await holding();
+    const name = key();
+    await serve(name, { concurrency: 1, queue: 5, queueMs: 100 }, app.server);
+    const first = get(name);
+    await eventually('the first to arrive', () => app.paths.length === 1);
+    const second = await get(name);
+    expect(second.status).toBe(503);
+    expect(second.headers['retry-after']).toBeDefined();
+    app.answer();
+    expect((await first).status).toBe(200);
+    expect(app.paths).toHaveLength(1);
+  });
+
+  it('serve what waits as soon as there is another instance', async () => {
+    const [one, other] = [await holding(), await holding()];
+    const name = key();
+    await serve(name, { concurrency: 1, queue: 5 }, one.server);
+    const both = [get(name, '/a')];
+    await eventually('the first to arrive', () => one.paths.length === 1);
+    both.push(get(name, '/b'));
+    await fetchText(`${bench.url}/marker`, { headers: { host: 'nobody.test' } });
+    await serve(name, { concurrency: 1, queue: 5 }, one.server, other.server);
+    await eventually('the second to arrive', () => other.paths.length === 1);
+    other.answer();
+    one.answer();
+    expect((await Promise.all(both)).map(({ status }) => status)).toEqual([200, 200]);
+  });
+
+  it('forget a client that goes away while it waits', async () => {
+    const app = await holding();
+    const name = key();
+    await serve(name, { concurrency: 1, queue: 1 }, app.server);
+    const first = get(name);
+    await eventually('the first to arrive', () => app.paths.length === 1);
+    const impatient = rawClient(bench.port);
+    impatient.write(`GET /impatient HTTP/1.1\r\nHost: ${name}.test\r\n\r\n`);
+    const full = async () => (await get(name, '/probe')).status === 503;
+    // The place of the one that waits is taken, or the probe itself would wait and never answer.
+    await fetchText(`${bench.url}/marker`, { headers: { host: 'nobody.test' } });
+    expect(await full()).toBe(true);
+    impatient.socket.destroy();
+    const log = async () => (await bench.made.accessLog(`app_${name}.log`)).map(({ path }) => path);
+    await expect.poll(log).toContain('/impatient');
+    const last = get(name, '/last');
+    await fetchText(`${bench.url}/marker`, { headers: { host: 'nobody.test' } });
+    app.answer();
+    await eventually('the last to arrive', () => app.paths.length === 2);
+    app.answer();
+    expect((await Promise.all([first, last])).map(({ status }) => status)).toEqual([200, 200]);
+    expect(app.paths).toEqual(['/', '/last']);
+  });
+
+  it('count WebSockets as requests under way', async () => {
+    const name = key();
+    const server = bench.cleanUp.add(
+      await httpServer(
+        (_request, response) => response.end('ok'),
+        (own) =>
+          own.on('upgrade', (_request, socket) => {
+            socket.write('HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n');
+            socket.on('end', () => socket.end());
+          }),
+      ),
+    );
+    await serve(name, { concurrency: 1 }, server);
+    const client = rawClient(bench.port);
+    client.write(`GET / HTTP/1.1\r\nHost: ${name}.test\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n`);
+    await client.until(/ 101 /);
+    expect((await get(name)).status).toBe(503);
+    client.socket.end();
+    await client.ended();
+    await expect.poll(async () => (await get(name)).status).toBe(200);
+    client.socket.destroy();
+  });
+
+  it('let each client ask so often, and no more', async () => {
+    const name = key();
+    const server = bench.cleanUp.add(await httpServer((_request, response) => response.end('ok')));
+    await serve(name, { rate: { perSecond: 0.01, burst: 3 } }, server);
+    const from = (address: string) => get(name, '/', { 'x-forwarded-for': address });
+    const statuses: number[] = [];
+    for (let i = 0; i < 4; i++) statuses.push((await from('198.51.100.1')).status);
+    expect(statuses).toEqual([200, 200, 200, 429]);
+    const refused = await from('198.51.100.1');
+    expect(Number(refused.headers['retry-after'])).toBeGreaterThan(1);
+    expect((await from('198.51.100.2')).status).toBe(200);
+    // A table change gives nobody new tokens.
+    await serve(name, { rate: { perSecond: 0.01, burst: 3 } }, server);
+    expect((await from('198.51.100.1')).status).toBe(429);
+  });
+
+  it('refuse a body that is too long by what the client says of it', async () => {
+    const app = await holding();
+    const name = key();
+    await serve(name, { maxBodyBytes: 10 }, app.server);
+    const text = await exchange(
+      bench.port,
+      `POST / HTTP/1.1\r\nHost: ${name}.test\r\nContent-Length: 11\r\nExpect: 100-continue\r\n\r\n`,
+    );
+    expect(text).toMatch(/^HTTP\/1\.1 413 /);
+    expect(app.paths).toEqual([]);
+    const fits = fetchText(bench.url, { method: 'POST', headers: { host: `${name}.test` }, body: '0123456789' });
+    await eventually('what fits to arrive', () => app.paths.length === 1);
+    app.answer();
+    expect((await fits).status).toBe(200);
+  });
+
+  it('refuse a body of unknown length when it has become too long', async () => {
+    const name = key();
+    let whole = false;
+    const server = bench.cleanUp.add(
+      await httpServer((request, response) => {
+        request.resume().on('end', () => {
+          whole = true;
+          response.end('ok');
+        });
+        request.on('error', () => undefined);
+      }),
+    );
+    await serve(name, { maxBodyBytes: 10 }, server);
+    const head = `POST / HTTP/1.1\r\nHost: ${name}.test\r\nTransfer-Encoding: chunked\r\n\r\n`;
+    const client = rawClient(bench.port);
+    client.write(`${head}8\r\n01234567\r\n`);
+    client.write('8\r\n01234567\r\n');
+    expect(await client.until(/\r\n\r\n/)).toMatch(/^HTTP\/1\.1 413 /);
+    client.socket.destroy();
+    expect(whole).toBe(false);
+    expect((await get(name)).status).toBe(200);
+  });
+
+  it('give an app its own time to answer', async () => {
+    const [patient, quick] = [key(), key()];
+    const slow = bench.cleanUp.add(
+      await httpServer((_request, response) => void setTimeout(() => response.end('late'), 1500)),
+    );
+    await bench.serve({
+      [patient]: { servers: [slow], settings: { limits: { responseMs: 10_000 } } },
+      [quick]: { servers: [slow] },
+    });
+    // The router of this suite has 1 s for all others.
+    const [late, timedOut] = await Promise.all([get(patient), get(quick)]);
+    expect([late.status, timedOut.status]).toEqual([200, 504]);
+  });
+}
