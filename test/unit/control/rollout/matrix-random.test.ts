@@ -53,7 +53,7 @@ async function live(seed: number): Promise<void> {
       ['continue', () => m.post('/rollout/continue')],
       ['cancel', () => m.post('/rollout/cancel')],
       ['crashes', () => Promise.resolve(m.broken.add(2 + below(6)))],
-      ['mended', () => Promise.resolve(m.broken.clear())],
+      ['mended', () => Promise.resolve([...m.broken].map((release) => m.broken.delete(release)))],
       ['agent silent', () => Promise.resolve(control.fakeHub.links.delete('h1'))],
       ['router silent', () => Promise.resolve(control.fakeHub.links.delete('r'))],
       ['heard again', () => Promise.resolve(control.fakeHub.links.add('h1').add('r').size)],
