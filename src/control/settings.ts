@@ -70,6 +70,8 @@ export interface Timing {
   /** Open requests of a leaving instance are waited for so long. */
   drain: number;
   lease: number;
+  /** Changes that are answered when the routers have them (maintenance) wait for that so long. */
+  routed: number;
   tick: number;
 }
 
@@ -81,6 +83,7 @@ export const defaultTiming: Timing = {
   bootTimeout: 120_000,
   drain: 30_000,
   lease: 10_000,
+  routed: 15_000,
   tick: 1000,
 };
 

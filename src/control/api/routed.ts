@@ -4,7 +4,6 @@ import type { Backend } from '../../shared/contracts/routes.ts';
 import { PaasError } from '../../shared/errors.ts';
 import type { Control } from '../context.ts';
 
-const waitMs = 15_000;
 /** Routers acknowledge within some milliseconds. */
 const lookMs = 5;
 
@@ -15,12 +14,12 @@ const lookMs = 5;
  * @throws PaasError `timeout`; the change is made all the same
  */
 export async function untilRouted(
-  control: Pick<Control, 'routing' | 'wake'>,
+  control: Pick<Control, 'routing' | 'settings' | 'wake'>,
   appId: string,
   holds: (backend: Backend) => boolean,
   what: string,
-  timeoutMs = waitMs,
 ): Promise<void> {
+  const timeoutMs = control.settings.timing.routed;
   const deadline = Date.now() + timeoutMs;
   control.wake.routes();
   let from: number | undefined;

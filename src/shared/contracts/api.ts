@@ -13,6 +13,7 @@ export * from './api/certificates.ts';
 export * from './api/gray.ts';
 export * from './api/operations.ts';
 export * from './api/routes.ts';
+export * from './api/rollouts.ts';
 export * from './api/router.ts';
 export {
   errorResponse,

@@ -6,6 +6,7 @@ import type { Endpoint } from '../../../../src/control/api/define.ts';
 import { errorResponse } from '../../../../src/shared/contracts/transfer.ts';
 import { errorTable, type ErrorCode } from '../../../../src/shared/errors.ts';
 import { Clouds } from '../../../../src/control/clouds.ts';
+import { defaultTiming } from '../../../../src/control/settings.ts';
 import { TestApi } from '../../../support/api.ts';
 import { plainApp, pushApp, storeTree } from '../../../support/app-life.ts';
 import { anything, arbitraryOf, oddText } from '../../../support/arbitrary.ts';
@@ -15,7 +16,8 @@ let control: TestControl;
 let api: TestApi;
 let tree: string;
 beforeAll(async () => {
-  control = await makeControl();
+  // No router is there to wait for.
+  control = await makeControl({ settings: { timing: { ...defaultTiming, routed: 1 } } });
   await addHost(control, 'h1');
   const router = await addRouter(control);
   // Accounts are really kept; whoever asks for a driver gets the one of the test.

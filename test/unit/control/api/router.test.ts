@@ -1,7 +1,6 @@
 /** Maintenance and nginx configuration through the API: answered when the routers have it. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createHandlers } from '../../../../src/control/agents/handlers.ts';
-import { untilRouted } from '../../../../src/control/api/routed.ts';
 import { appUrl, TestApi } from '../../../support/api.ts';
 import { addHost, addRouter, makeControl, type TestControl } from '../../../support/control.ts';
 import { appRow } from '../../../support/rows.ts';
@@ -75,10 +74,12 @@ describe('maintenance', () => {
   });
 
   it('says what it waited for when no router takes it up, and what it refuses', async () => {
-    await expect(untilRouted(control, 'app_1', () => false, 'the maintenance of shop', 30)).rejects.toMatchObject({
-      code: 'timeout',
-      message: expect.stringContaining('the maintenance of shop'),
-    });
+    control.settings.timing = { ...control.settings.timing, routed: 20 };
+    const late = await api.call('PUT', `${appUrl}/maintenance`, { body: {} });
+    expect(late.code).toBe('timeout');
+    expect(late.body).toMatchObject({ error: { message: expect.stringContaining('the maintenance of shop') } });
+    // It is made all the same.
+    expect((await api.get(`${appUrl}/maintenance`)).body['maintenance']).toBe(true);
     expect((await api.call('PUT', `${appUrl}/maintenance`, { body: { page: 'x'.repeat(256 * 1024 + 1) } })).code).toBe(
       'bad_request',
     );
