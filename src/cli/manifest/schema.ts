@@ -94,7 +94,7 @@ export const analysisFields = {
     'How much higher its share of answers with 5xx may be, in points of a hundred.',
     { example: '0.5', otherwise: '1' },
   ),
-  max_latency: field(decimal(1, 1000), 'How many times as long its p95 may be (5 ms more are always allowed).', {
+  max_latency: field(decimal(1, 1000), 'How many times as long its p95 may be (20 ms more are always allowed).', {
     example: '2',
     otherwise: '1.5',
   }),
