@@ -15,6 +15,7 @@ import { GrayRelease } from './http/selection.ts';
 import { LimitsOfApps, type AppLimits } from './limits/app-limits.ts';
 import { keepHalf, type Ejectable } from './limits/outlier.ts';
 import type { WaitingLine } from './limits/waiting-line.ts';
+import { atOnce } from './slices.ts';
 import { Traffic, type ReleaseCounter } from './traffic.ts';
 
 /** What an endpoint keeps for later requests; a connection of the HTTP side. */
@@ -102,7 +103,12 @@ export class Endpoints {
    * Takes up a table: known endpoints keep their record, those that are gone are retired.
    * @returns to be called when routes are in force too: who waits tries again
    */
-  update({ backends, stickyKey = '' }: Pick<RouteTable, 'backends' | 'stickyKey'>): () => void {
+  update(table: Pick<RouteTable, 'backends' | 'stickyKey'>): () => void {
+    return atOnce(this.updating(table));
+  }
+
+  /** As `update`, in steps, app by app; it is in force with the last of them. One at a time. */
+  *updating({ backends, stickyKey = '' }: Pick<RouteTable, 'backends' | 'stickyKey'>): Generator<void, () => void> {
     const key = Buffer.from(stickyKey, 'base64url');
     const current = new Map<string, LiveEndpoint>();
     const live = new Map<string, LiveBackend>();
@@ -125,6 +131,7 @@ export class Endpoints {
       if (own.some(({ ejectedUntil }) => ejectedUntil > now)) keepHalf(own, now);
       const { app, appId, state, protocol = 'http', outlier = defaultOutlier } = backend;
       live.set(name, { app, appId, state, protocol, endpoints: own, gray, limits, outlier });
+      yield;
     }
     for (const [id, record] of this.#current) {
       if (current.has(id)) continue;

@@ -14,7 +14,8 @@ import { Http2Connections } from './http2/connections.ts';
 import { routerFiles } from './layout.ts';
 import type { RouterOptions } from './options.ts';
 import { Regions } from './regions.ts';
-import { loadTable, parseTable, saveTable, type Loaded } from './table-file.ts';
+import { inSlices } from './slices.ts';
+import { loadTable, readTable, saveTable, type Loaded } from './table-file.ts';
 import { TcpRoutes } from './tcp.ts';
 import type { CertificateSet } from './tls/certificates.ts';
 import { TlsFront } from './tls/front.ts';
@@ -79,7 +80,7 @@ export class RouterServer {
   async start(preferredPort: number): Promise<void> {
     const loaded = await loadTable(this.#tablePath);
     if (loaded && 'problem' in loaded) this.problem = loaded.problem;
-    else if (loaded) this.#swap(loaded);
+    else if (loaded) await this.#swap(loaded);
     this.port = await this.#listen(preferredPort);
     if (loaded && 'table' in loaded) await this.#openPorts(loaded, this.#tls.prepareSaved(loaded.table.certificates));
   }
@@ -133,10 +134,10 @@ export class RouterServer {
    * nothing is a problem in the status, not a reason to route to instances that are gone. One at a time, in order.
    */
   apply(text: string): Promise<RouterStatus> {
-    const loaded = parseTable(text);
-    const certificates = this.#tls.prepare(loaded.table.certificates);
     const turn = this.#applying.then(async () => {
-      this.#swap(loaded);
+      const loaded = await inSlices(readTable(text));
+      const certificates = this.#tls.prepare(loaded.table.certificates);
+      await this.#swap(loaded);
       await this.#openPorts(loaded, certificates);
       try {
         await saveTable(this.#tablePath, text);
@@ -156,7 +157,7 @@ export class RouterServer {
   async reload(): Promise<void> {
     const loaded = await loadTable(this.#tablePath);
     if (!loaded || 'problem' in loaded) return;
-    this.#swap(loaded);
+    await this.#swap(loaded);
     if (!this.#context.stopping) await this.#openPorts(loaded, this.#tls.prepareSaved(loaded.table.certificates));
   }
 
@@ -194,9 +195,9 @@ export class RouterServer {
     await Promise.all([this.#tcp.update(table.tcp), this.#tls.use(certificates), this.#regions.use(table)]);
   }
 
-  #swap(loaded: Loaded): void {
+  async #swap(loaded: Loaded): Promise<void> {
     const { challenges = {} } = loaded.table;
-    const tryAgain = this.#endpoints.update(loaded.table);
+    const tryAgain = await inSlices(this.#endpoints.updating(loaded.table));
     this.#index = loaded.index;
     this.#version = loaded.table.version;
     const tokens = Object.entries(challenges);

@@ -2,32 +2,67 @@
 import { constants } from 'node:fs';
 import { open, readFile, rename } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { routeTable, type GrayRule, type RouteTable } from '../../shared/contracts/routes.ts';
+import * as z from 'zod/mini';
+import {
+  backend,
+  httpRoute,
+  routeTable,
+  type Backend,
+  type GrayRule,
+  type RouteTable,
+} from '../../shared/contracts/routes.ts';
 import { errnoOf, PaasError } from '../../shared/errors.ts';
 import { compileRules } from '../../shared/gray/choose.ts';
 import { compileTable, type RouteIndex } from '../table.ts';
+import { atOnce, inSlices } from './slices.ts';
 
 export interface Loaded {
   table: RouteTable;
   index: RouteIndex;
 }
 
-/** @throws PaasError `bad_request` for text that is no table, or one that contradicts itself */
-export function parseTable(text: string): Loaded {
+/** As `readTable`, at once. */
+export const parseTable = (text: string): Loaded => atOnce(readTable(text));
+
+/**
+ * A table from JSON, route by route and app by app: a large one takes a while.
+ * @throws PaasError `bad_request` for text that is no table, or one that contradicts itself
+ */
+export function* readTable(text: string): Generator<void, Loaded> {
   let parsed: unknown;
   try {
     parsed = JSON.parse(text);
   } catch (cause) {
     throw new PaasError('bad_request', 'The route table is not JSON.', { cause });
   }
-  const result = routeTable.safeParse(parsed);
-  if (!result.success) {
-    const issue = result.error.issues[0];
-    const where = issue?.path.join('.') ?? '';
-    throw new PaasError('bad_request', `The route table is invalid at "${where}": ${issue?.message ?? 'unknown'}`);
+  yield;
+  const outline = read(withLists, parsed);
+  const table = read(routeTable, { ...outline, http: [], backends: {} });
+  for (const [index, route] of outline.http.entries()) {
+    table.http.push(read(httpRoute, route, `http.${index}`));
+    yield;
   }
-  for (const { app, gray } of Object.values(result.data.backends)) if (gray) requireRules(app, gray.rules);
-  return { table: result.data, index: compileTable(result.data) };
+  const backends: [string, Backend][] = [];
+  for (const [key, value] of Object.entries(outline.backends)) {
+    const own = read(backend, value, `backends.${key}`);
+    if (own.gray) requireRules(own.app, own.gray.rules);
+    backends.push([key, own]);
+    yield;
+  }
+  table.backends = Object.fromEntries(backends);
+  yield;
+  return { table, index: compileTable(table) };
+}
+
+const withLists = z.looseObject({ http: z.array(z.unknown()), backends: z.record(z.string(), z.unknown()) });
+
+/** @param at where in the table the value is */
+function read<T extends z.core.$ZodType>(schema: T, value: unknown, at = ''): z.infer<T> {
+  const result = z.safeParse(schema, value);
+  if (result.success) return result.data;
+  const issue = result.error.issues[0];
+  const where = [...(at === '' ? [] : [at]), ...(issue?.path ?? [])].join('.');
+  throw new PaasError('bad_request', `The route table is invalid at "${where}": ${issue?.message ?? 'unknown'}`);
 }
 
 function requireRules(app: string, rules: readonly GrayRule[]): void {
@@ -52,7 +87,7 @@ export async function loadTable(path: string): Promise<Loaded | { problem: strin
     return { problem: `the saved route table cannot be read: ${errnoOf(error) ?? String(error)}` };
   }
   try {
-    return parseTable(text);
+    return await inSlices(readTable(text));
   } catch (error) {
     return { problem: `the saved route table ${path} is damaged (${error instanceof Error ? error.message : ''})` };
   }
