@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { constants } from 'node:http2';
 import {
   chmodSync,
   closeSync,
@@ -128,6 +129,25 @@ describe('the embedded router process', () => {
     const kept = once(session, 'close');
     await router.stop();
     await kept;
+  });
+
+  it('ends a connection whose client resets stream after stream', async () => {
+    const { router } = await running();
+    const app = cleanUp.add(await httpServer((request, response) => void request.pipe(response)));
+    const { url } = await router.apply(tableOf({ k: { servers: [app] } }));
+    const session = await http2Client(url);
+    cleanUp.add({ close: () => session.destroy() });
+    const resetOne = (): Promise<unknown> => {
+      const stream = session.request({ ':authority': 'k.test', ':method': 'POST' });
+      stream.on('error', () => undefined);
+      setImmediate(() => stream.close(constants.NGHTTP2_CANCEL));
+      return new Promise((resolve) => stream.once('close', resolve));
+    };
+    const gone = (): boolean => session.closed || session.destroyed;
+    for (let round = 0; round < 60 && !gone(); round++)
+      await Promise.all(Array.from({ length: 50 }, () => gone() || resetOne()));
+    expect(gone()).toBe(true);
+    await expect.poll(async () => (await router.observe()).open).toEqual({});
   });
 
   it('starts without a table when the one on disk is damaged, and says so', async () => {

@@ -8,6 +8,7 @@ import {
   type ServerOptions,
 } from 'node:http2';
 import type { Socket } from 'node:net';
+import { TLSSocket } from 'node:tls';
 import type { HttpContext } from '../http/context.ts';
 import type { HeldClient } from '../http/ends.ts';
 import type { Hop } from '../http/request-fields.ts';
@@ -44,17 +45,20 @@ const resetsPerSecond = 50;
 
 export class Http2Connections {
   readonly #server: Http2Server;
+  readonly #context: HttpContext;
 
   constructor(context: HttpContext) {
     // Never listens: it is given sockets that others accepted.
     this.#server = createServer(options);
-    this.#server.on('session', (session) => new Connection(session, context));
+    this.#context = context;
     // Each session has its own listener.
     this.#server.on('sessionError', () => undefined);
   }
 
   /** Takes over a socket whose client begins with HTTP/2's preface; that may be in the socket already (`unshift`). */
   accept(socket: Socket): void {
+    this.#server.once('session', (session) => new Connection(session, socket, this.#context));
+    // Makes the session, and tells of it before it returns.
     this.#server.emit('connection', socket);
   }
 }
@@ -63,6 +67,7 @@ class Connection implements HeldClient {
   deadline: number;
   readonly stalledSince = 0;
   readonly #session: ServerHttp2Session;
+  readonly #socket: Socket;
   readonly #context: HttpContext;
   readonly #hop: Hop;
   #open = 0;
@@ -70,16 +75,17 @@ class Connection implements HeldClient {
   #resets = resetBurst;
   #countedAt = Date.now();
 
-  constructor(session: ServerHttp2Session, context: HttpContext) {
-    const { remoteAddress = '', localPort = 0 } = session.socket;
+  constructor(session: ServerHttp2Session, socket: Socket, context: HttpContext) {
+    const { remoteAddress = '', localPort = 0 } = socket;
     const address = remoteAddress.replace(/^::ffff:/, '');
     this.#hop = {
       address,
       port: localPort,
-      secure: session.encrypted === true,
+      secure: socket instanceof TLSSocket,
       trusted: context.isTrusted(address),
     };
     this.#session = session;
+    this.#socket = socket;
     this.#context = context;
     this.deadline = Date.now() + context.limits.headMs;
     context.clients.add(this);
@@ -88,7 +94,8 @@ class Connection implements HeldClient {
     session.on('stream', (stream, _headers, flags, raw?: RawHeaders) => this.#onStream(stream, flags, raw ?? []));
     // 'close' follows.
     session.on('error', () => undefined);
-    session.on('close', () => context.clients.delete(this));
+    // Later than the session's end: a client may be slow to close its side.
+    socket.once('close', () => context.clients.delete(this));
   }
 
   /** GOAWAY: streams under way go on, new ones belong on another connection. */
@@ -105,6 +112,7 @@ class Connection implements HeldClient {
 
   destroy(): void {
     this.#session.destroy();
+    this.#socket.destroy();
   }
 
   #onStream(stream: ServerHttp2Stream, flags: number, raw: RawHeaders): void {
@@ -132,6 +140,6 @@ class Connection implements HeldClient {
     this.#countedAt = now;
     if (--this.#resets >= 0) return;
     this.#session.goaway(constants.NGHTTP2_ENHANCE_YOUR_CALM);
-    this.#session.destroy();
+    this.destroy();
   }
 }
