@@ -52,7 +52,8 @@ type Node = [Node | number | null, Node | number | null];
 function bitsOf(cidr: string): number[] {
   const [address = '', length = '32'] = cidr.split('/');
   if (!isIPv4(address)) throw new Error(`${cidr} is not IPv4`);
-  const bits = address.split('.').flatMap((part) => [...Number(part).toString(2).padStart(8, '0')].map(Number));
+  const value = address.split('.').reduce((sum, part) => sum * 256 + Number(part), 0);
+  const bits = Array.from({ length: 32 }, (_, i) => Math.floor(value / 2 ** (31 - i)) % 2);
   return bits.slice(0, Number(length));
 }
 

@@ -20,10 +20,10 @@ afterEach(() => {
   rmSync(directory, { recursive: true });
 });
 
-const table = (condition: Condition, file: string | undefined = path) => {
+const table = (condition: Condition) => {
   const gray = { releases: [2], rules: [{ release: 2, all: [condition] }] };
   const backend: Backend = { app: 'a', appId: 'app_1', state: 'serving', endpoints: [], gray };
-  return { backends: { a: backend }, ...(file === undefined ? {} : { regions: file }) };
+  return { backends: { a: backend }, regions: path };
 };
 const byRegion: Condition = { kind: 'region', region: 'CN' };
 
