@@ -1,5 +1,5 @@
 /** W3C trace context (https://www.w3.org/TR/trace-context/): one that comes is passed on, else one begins here. */
-import { randomFillSync } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 
 export interface Trace {
   /** 32 hex digits. */
@@ -36,14 +36,15 @@ export function traceFields({ id, parent, flags, state }: Trace): string {
   return state === '' ? line : `${line}tracestate: ${state}\r\n`;
 }
 
-/** Asking the system for each of them would cost more than all the rest. */
-const pool = Buffer.alloc(6144);
-let used = pool.length;
+/** Random digits in store: asking the system for each few of them would cost more than all the rest. */
+const poolBytes = 6144;
+let pool = '';
+let used = 0;
 
 function randomHex(bytes: number): string {
-  if (used + bytes > pool.length) {
-    randomFillSync(pool);
+  if (used + 2 * bytes > pool.length) {
+    pool = randomBytes(poolBytes).toString('hex');
     used = 0;
   }
-  return pool.toString('hex', used, (used += bytes));
+  return pool.slice(used, (used += 2 * bytes));
 }
