@@ -74,6 +74,8 @@ describe('planning', () => {
   const pure = [
     'src/engines/agents/placement.ts',
     'src/control/rollout/machine.ts',
+    'src/control/rollout/analysis.ts',
+    'src/control/traffic/counts.ts',
     'src/control/deploy/diff.ts',
     'src/control/deploy/scale.ts',
     'src/router/table.ts',
