@@ -21,8 +21,8 @@ import { readAccessLine } from '../../src/shared/access-line.ts';
 import { lockHolder } from '../../src/shared/lock-file.ts';
 import { isAlive, listProcesses, sendSignal } from '../../src/shared/processes.ts';
 import { bundledProgram, removeBundles } from '../support/bundle.ts';
-import { ask, http2Client } from '../support/http2.ts';
-import { eventually, httpServer } from '../support/wire.ts';
+import { answerOf, ask, http2Client, http2Server } from '../support/http2.ts';
+import { eventually, fetchText, httpServer } from '../support/wire.ts';
 import { routerConformance } from './router.suite.ts';
 import { CleanUp, tableOf, type MakeOptions, type RouterUnderTest } from './router/support.ts';
 
@@ -129,6 +129,46 @@ describe('the embedded router process', () => {
     const kept = once(session, 'close');
     await router.stop();
     await kept;
+  });
+
+  it('lets streams of HTTP/2 end before it stops', async () => {
+    const { router } = await running();
+    let finish = (): void => undefined;
+    const app = cleanUp.add(
+      await httpServer((_request, response) => {
+        response.write('first');
+        finish = () => response.end(' last');
+      }),
+    );
+    const { url } = await router.apply(tableOf({ k: { servers: [app] } }));
+    const session = await http2Client(url);
+    cleanUp.add({ close: () => session.destroy() });
+    const stream = session.request({ ':authority': 'k.test' });
+    const answer = answerOf(stream);
+    await once(stream, 'data');
+    const goaway = once(session, 'goaway');
+    const stopped = router.stop();
+    await goaway;
+    finish();
+    expect((await answer).body.toString()).toBe('first last');
+    await stopped;
+  });
+
+  it('sends a request again that an instance of HTTP/2 gave back unprocessed', async () => {
+    const { router } = await running();
+    let calls = 0;
+    const app = cleanUp.add(
+      await http2Server((stream) => {
+        if (++calls === 1) stream.close(constants.NGHTTP2_REFUSED_STREAM);
+        else stream.respond({ ':status': 200 }, { endStream: true });
+      }),
+    );
+    const { url } = await router.apply(tableOf({ k: { servers: [app], protocol: 'h2c' } }));
+    const headers = { host: 'k.test' };
+    expect((await fetchText(url, { headers })).status).toBe(200);
+    calls = 0;
+    // Some of its body may be gone.
+    expect((await fetchText(url, { headers, method: 'POST', body: 'x' })).status).toBe(502);
   });
 
   it('ends a connection whose client resets stream after stream', async () => {

@@ -22,7 +22,9 @@ export interface Http2Answer {
 /** A connection, without TLS unless the URL says https. */
 export async function http2Client(url: string, ca?: string, servername?: string): Promise<ClientHttp2Session> {
   const session = connect(url, { ...(ca && { ca }), ...(servername && { servername }) });
-  await new Promise<void>((resolve, reject) => session.once('connect', () => resolve()).once('error', reject));
+  await new Promise<void>((resolve, reject) =>
+    session.once('connect', () => resolve()).once('error', (error: Error) => reject(error)),
+  );
   session.on('error', () => undefined);
   return session;
 }

@@ -59,8 +59,9 @@ export function grpc(bench: Bench): void {
     const stream = session.request(call, { endStream: false });
     const answer = answerOf(stream);
     for (const message of ['one', 'two', 'three']) {
-      const [seen] = (await Promise.all([once(stream, 'data'), stream.write(message)])) as [[Buffer], unknown];
-      expect(seen[0].toString()).toBe(message);
+      const echoed = once(stream, 'data') as Promise<[Buffer]>;
+      stream.write(message);
+      expect((await echoed)[0].toString()).toBe(message);
       expect(await open()).toEqual({ 'g-0': 1 });
     }
     stream.end();

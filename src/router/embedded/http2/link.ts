@@ -7,7 +7,7 @@
 import { connect as connectHttp2, type ClientHttp2Session, type ClientSessionOptions } from 'node:http2';
 import { connect } from 'node:net';
 import { errnoOf } from '../../../shared/errors.ts';
-import type { LiveEndpoint } from '../endpoints.ts';
+import type { Link, LiveEndpoint } from '../endpoints.ts';
 import type { HeldUpstream } from '../http/ends.ts';
 import type { ConnectFailure } from '../http/upstream.ts';
 
@@ -51,13 +51,14 @@ export class Http2Link implements HeldUpstream {
     // Not at 'connect': an instance that speaks HTTP/1.1 would be found out by the first request only.
     this.session.once('remoteSettings', () => this.#onReady());
     this.session.once('goaway', () => this.close());
-    this.session.on('error', (error) => (this.#detail = errnoOf(error) ?? error.message));
+    this.session.on('error', (error: Error) => (this.#detail = errnoOf(error) ?? error.message));
     this.session.once('close', () => this.#onClose());
   }
 
   /** One with room for a stream, in use already or still connecting; null when another is needed. */
   static of(endpoint: LiveEndpoint): Http2Link | null {
-    return (endpoint.links as Http2Link[]).find((link) => link.#hasRoom()) ?? null;
+    const roomy = (link: Link): link is Http2Link => link instanceof Http2Link && link.#hasRoom();
+    return endpoint.links.find(roomy) ?? null;
   }
 
   get ready(): boolean {

@@ -39,7 +39,7 @@ export class StreamUpstream implements Upstream, HeldUpstream, StreamWriter {
   }
 
   /** A place on a connection that is there; null where there is none with room. */
-  static takeIdle(this: void, endpoint: LiveEndpoint): StreamUpstream | null {
+  static takeIdle(endpoint: LiveEndpoint): StreamUpstream | null {
     const link = Http2Link.of(endpoint);
     return link?.ready ? new StreamUpstream(endpoint, link.all, 0, () => undefined) : null;
   }
@@ -74,7 +74,7 @@ export class StreamUpstream implements Upstream, HeldUpstream, StreamWriter {
     stream.on('data', (content: Buffer) => this.#onData(content));
     stream.on('end', () => this.#onEnd());
     stream.on('drain', () => this.#sink?.onDrain());
-    stream.on('error', (error) => (this.#error = error.message));
+    stream.on('error', (error: Error) => (this.#error = error.message));
     stream.on('close', () => this.#onClose());
     return stream;
   }
