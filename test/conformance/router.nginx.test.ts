@@ -11,6 +11,8 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { nginxFiles } from '../../src/router/nginx/layout.ts';
+import { reload } from '../../src/router/nginx/master.ts';
 import type { RouterConfig, RunProgram, SpawnDetached } from '../../src/router/port.ts';
 import { createRouter } from '../../src/router/registry.ts';
 import { readAccessLine } from '../../src/shared/access-line.ts';
@@ -66,7 +68,7 @@ async function make(options: MakeOptions = {}): Promise<RouterUnderTest & { dire
     router,
     directory,
     processes: () => processesOf(directory),
-    restart: () => void process.kill(masterOf(directory), 'SIGHUP'),
+    restart: () => void reload(nginxFiles(directory), masterOf(directory)),
     kill: async () => {
       for (const pid of made.processes()) sendSignal(pid, 'SIGKILL');
       await eventually('the router to be dead', () => made.processes().length === 0);
@@ -91,4 +93,4 @@ async function make(options: MakeOptions = {}): Promise<RouterUnderTest & { dire
   return made;
 }
 
-routerConformance('nginx', make, ['trailers', 'interim', 'lines', 'framing', 'early']);
+routerConformance('nginx', make, ['trailers', 'interim', 'lines', 'framing', 'early', 'duplex', 'h2c']);

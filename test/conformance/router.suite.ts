@@ -26,9 +26,10 @@ import { CleanUp, portOf, tableOf, type MakeRouter, type RouterUnderTest, type T
 /**
  * What a driver's program cannot do, or does in a way of its own that HTTP leaves to it:
  * trailers, interim (103): ends here; lines: takes a bare LF for a line's end (RFC 9112, 2.2); framing: takes an answer
- * with contradicting lengths, and frames it anew; early: closes behind an early answer without having said so.
+ * with contradicting lengths, and frames it anew; early: closes behind an early answer without having said so; duplex:
+ * stops sending a large body when its answer has begun; h2c: no HTTP/2 without TLS on its own side.
  */
-export type Lack = 'trailers' | 'interim' | 'lines' | 'framing' | 'early';
+export type Lack = 'trailers' | 'interim' | 'lines' | 'framing' | 'early' | 'duplex' | 'h2c';
 
 /** A running router for the tests of one part, and what they need around it. */
 export interface Bench {

@@ -116,9 +116,10 @@ ${upstreamText('paas_h2c')}
     location / { content_by_lua_block { require("paas.admin").content() } }
   }
   server {
-    listen ${listenAt(address, port)};
+    listen ${listenAt(address, port)} deferred;
 ${tlsPort === undefined ? '' : tlsText(options, tlsPort)}    set $paas_upgrade "";
     set $paas_connection "";
+    set $paas_traceparent "";
     error_page 400 405 408 413 414 417 501 505 ${faultPage};
     error_page 500 502 504 @page;
     error_page 494 =431 ${faultPage};
@@ -130,6 +131,11 @@ ${proxyText}
     }
     location ^~ /.well-known/acme-challenge/ {
       access_by_lua_block { require("paas.rare").challenge() require("paas.route").access() }
+${proxyText}
+      proxy_pass http://paas;
+    }
+    location @closing {
+      keepalive_timeout 0;
 ${proxyText}
       proxy_pass http://paas;
     }
@@ -182,15 +188,15 @@ ${trusted.map((proxy) => `    ${proxy} 1;`).join('\n')}
     default $request_id;
   }
   map $upstream_http_x_request_id $paas_answered_id { "" $paas_request_id; default ""; }
-  map $http_traceparent $paas_trace_id { "" $request_id; "${traceForm}" $id; default $request_id; }
-  map $http_traceparent $paas_trace_flags {
+  map $paas_traceparent $paas_trace_id { "" $request_id; "${traceForm}" $id; default $request_id; }
+  map $paas_traceparent $paas_trace_flags {
     "" "00";
     "${traceForm.replace('[0-9a-f]{2}(', '[0-9a-f][159d](')}" "01";
     "${traceForm.replace('[0-9a-f]{2}(', '[0-9a-f][26ae](')}" "02";
     "${traceForm.replace('[0-9a-f]{2}(', '[0-9a-f][37bf](')}" "03";
     default "00";
   }
-  map $http_traceparent $paas_trace_state { "" ""; "${traceForm}" $http_tracestate; default ""; }
+  map $paas_traceparent $paas_trace_state { "" ""; "${traceForm}" $http_tracestate; default ""; }
   map $request_id $paas_span_id { "~^.{16}(.{16})" $1; default "0000000000000001"; }
   map "$http_connection|$http_upgrade|$http_expect|$http_traceparent" $paas_odd {
     "|||" ""; "keep-alive|||" ""; "close|||" "";
@@ -265,7 +271,7 @@ export const grpcText = `${commonText('grpc')}
 ${headersText('grpc_set_header')}`;
 
 function tlsText({ files, address }: NginxOptions, tlsPort: number): string {
-  return `    listen ${listenAt(address, tlsPort)} ssl http2;
+  return `    listen ${listenAt(address, tlsPort)} ssl http2 deferred;
     ssl_certificate ${quoted(`${files.tls}/first.crt`)};
     ssl_certificate_key ${quoted(`${files.tls}/first.key`)};
     ssl_certificate_by_lua_block { require("paas.tls").certificate() }

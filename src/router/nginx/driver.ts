@@ -68,7 +68,7 @@ class NginxRouter implements Router {
     this.#instance.living();
     const { epoch, counts } = await askTraffic(this.#files.socket);
     const { open } = await this.#instance.status();
-    return { epoch, counts: this.#table.named(counts, open) };
+    return { epoch, counts: this.#table.named(counts, this.#table.underWay(open, this.#instance)) };
   }
 
   stop(): Promise<void> {
@@ -103,7 +103,7 @@ class NginxRouter implements Router {
       version: status.version,
       url,
       driver: 'nginx',
-      open: this.#table.open(status.open),
+      open: this.#table.open(this.#table.underWay(status.open, this.#instance)),
       problems: [
         ...(status.problem === undefined ? [] : [status.problem]),
         ...this.#table.problems(),

@@ -8,13 +8,13 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Backend } from '../../shared/contracts/routes.ts';
 import { errnoOf, PaasError } from '../../shared/errors.ts';
 import { readJsonFile, writeDurably } from '../../shared/files.ts';
-import { isAlive, listDescendants, sendSignal, type ProcessIdentity } from '../../shared/processes.ts';
+import { isAlive, listDescendants, type ProcessIdentity } from '../../shared/processes.ts';
 import type { RouterConfig } from '../port.ts';
-import { askStatus, unreachable, type NginxStatus } from './admin.ts';
+import { askNginx, askStatus, unreachable, type NginxStatus } from './admin.ts';
 import { makeConfiguration, type Configuration } from './configuration.ts';
 import { maxSocketPath, type NginxFiles, type Running } from './layout.ts';
 import { luaFiles } from './lua/index.ts';
-import { endMaster, endOrphans, identify, lastRun, livingMaster } from './master.ts';
+import { endMaster, endOrphans, identify, lastRun, livingMaster, reload } from './master.ts';
 import { pagesLua } from './page-texts.ts';
 import { choosePort, portProblem, tryPort, untilClosed } from './ports.ts';
 import { findNginx } from './programs.ts';
@@ -122,10 +122,11 @@ export class Instance {
     const master = this.living();
     if (JSON.stringify(possible) === JSON.stringify(before)) return;
     const configuration = this.#write(possible, master);
-    sendSignal(master.pid, 'SIGHUP');
+    await reload(this.#files, master.pid);
     const status = await this.#whenReady(master, Date.now() + reloadTimeoutMs, (id) => id === configuration.id);
     if (!status) {
       this.#write(before, master);
+      await askNginx(this.#files.socket, 'PUT /closing?end=1');
       throw new PaasError('timeout', `nginx did not take its new configuration within ${reloadTimeoutMs / 1000} s.`, {
         hint: `See ${this.#files.errors}.`,
       });

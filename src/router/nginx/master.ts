@@ -5,6 +5,7 @@ import { PaasError } from '../../shared/errors.ts';
 import { readJsonFile } from '../../shared/files.ts';
 import { isAlive, listDescendants, listProcesses, processIdentity, sendSignal } from '../../shared/processes.ts';
 import type { ProcessEntry, ProcessIdentity } from '../../shared/processes.ts';
+import { askNginx } from './admin.ts';
 import { running, type NginxFiles, type Running } from './layout.ts';
 
 const pollMs = 20;
@@ -36,6 +37,19 @@ export async function endMaster(master: ProcessIdentity): Promise<void> {
   const tree = (): ProcessEntry[] => listDescendants(master);
   for (const { pid } of tree()) sendSignal(pid, 'SIGKILL');
   await untilGone(tree, killedMs);
+}
+
+/** How long before a reload connections end with their response. */
+const closingMs = 300;
+
+/**
+ * Makes the master take its configuration anew. Old workers close connections at rest at once, also where a request is
+ * on its way: so those in use are ended with a response before.
+ */
+export async function reload(files: NginxFiles, pid: number): Promise<void> {
+  await askNginx(files.socket, 'PUT /closing');
+  await sleep(closingMs);
+  sendSignal(pid, 'SIGHUP');
 }
 
 /**

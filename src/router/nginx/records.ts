@@ -25,9 +25,15 @@ export type Records = Map<string, string>;
 export interface Counted {
   slots: Numbers;
   counters: Numbers;
+  /** Slots of endpoints that TCP routes lead to, or led to. */
+  tcp: Set<number>;
 }
 
-export const newCounted = (): Counted => ({ slots: new Numbers(maxSlots), counters: new Numbers(maxCounters) });
+export const newCounted = (): Counted => ({
+  slots: new Numbers(maxSlots),
+  counters: new Numbers(maxCounters),
+  tcp: new Set(),
+});
 
 export interface Surroundings {
   /** Where TLS is listened for, while it is. */
@@ -57,6 +63,13 @@ export function toRecords(table: RouteTable, counted: Counted, around: Surroundi
   put('meta', { wild, stickyKey, tlsPort: around.tlsPort, regions });
   for (const [name, number] of counted.slots.entries()) put(`e:${number}`, name);
   for (const [name, number] of counted.counters.entries()) put(`t:${number}`, name);
+  for (const { backend } of table.tcp) {
+    for (const { instance, address, port } of table.backends[backend]?.endpoints ?? []) {
+      const slot = counted.slots.take(slotName(instance, address, port));
+      if (slot) counted.tcp.add(slot.number);
+    }
+  }
+  put('tcp', [...counted.tcp].join(' '));
   records.set('slots', String(counted.slots.end));
   records.set('counters', String(counted.counters.end));
   records.set('version', String(table.version));
@@ -154,7 +167,8 @@ export function countedOf(records: Records): Counted {
     [...records].flatMap(([key, value]): [string, number][] =>
       key.startsWith(prefix) ? [[unquote(value), Number(key.slice(2))]] : [],
     );
-  return { slots: Numbers.from(maxSlots, known('e:')), counters: Numbers.from(maxCounters, known('t:')) };
+  const tcp = new Set([...(records.get('tcp') ?? '').matchAll(/\d+/g)].map(([slot]) => Number(slot)));
+  return { slots: Numbers.from(maxSlots, known('e:')), counters: Numbers.from(maxCounters, known('t:')), tcp };
 }
 
 /** The text of a literal made by `luaLiteral`. */

@@ -21,6 +21,7 @@ import {
   type Records,
 } from './records.ts';
 import { shapeOf, type Location } from './shape.ts';
+import { openConnections } from './stream.ts';
 
 export class TableKeeper {
   readonly #files: NginxFiles;
@@ -51,7 +52,7 @@ export class TableKeeper {
     // Locations of apps' own are there before a request is sent to them, and until none is.
     await instance.reshape({ ...wanted, locations: union(wanted.locations, instance.locations) });
     const status = await instance.status();
-    this.#forget(table, new Set(status.open.keys()));
+    this.#forget(table, new Set(this.underWay(status.open, instance).keys()));
     const fresh: number[] = [];
     const around = { tlsPort: instance.tlsPort, location: (backend: Backend) => instance.location(backend) };
     const records = toRecords(table, counted, around, fresh);
@@ -79,6 +80,22 @@ export class TableKeeper {
     }
     if (answer.status !== 200) throw unreachable(socket, `status ${answer.status} to a table`);
     return readStatus(answer.text);
+  }
+
+  /** What is open by slot, TCP connections added: nginx's stream module counts none, so the system is asked. */
+  underWay(http: ReadonlyMap<number, number>, instance: Instance): ReadonlyMap<number, number> {
+    const { slots, tcp } = this.counted;
+    if (tcp.size === 0) return http;
+    const places = new Map<string, number>();
+    for (const [name, slot] of slots.entries()) {
+      if (tcp.has(slot)) places.set(name.split(' ', 2).join(':'), slot);
+    }
+    const open = new Map(http);
+    for (const [place, count] of openConnections(instance.workers(), new Set(places.keys()))) {
+      const slot = places.get(place);
+      if (slot !== undefined) open.set(slot, (open.get(slot) ?? 0) + count);
+    }
+    return open;
   }
 
   /** Instances with something under way, also those that are no longer in the table. */
@@ -158,7 +175,7 @@ export class TableKeeper {
    * are too many.
    */
   #forget(table: RouteTable, busy: ReadonlySet<number>): void {
-    const { slots, counters } = this.counted;
+    const { slots, counters, tcp } = this.counted;
     const used = new Set<string>();
     for (const { appId, endpoints } of Object.values(table.backends)) {
       for (const { instance, address, port, release } of endpoints) {
@@ -167,7 +184,9 @@ export class TableKeeper {
       }
     }
     for (const [name, slot] of [...slots.entries()]) {
-      if (!used.has(name) && !busy.has(slot) && !this.#last.has(name)) slots.release(name);
+      if (used.has(name) || busy.has(slot) || this.#last.has(name)) continue;
+      slots.release(name);
+      tcp.delete(slot);
     }
     this.#last = used;
     let excess = counters.size - maxCounters / 2;

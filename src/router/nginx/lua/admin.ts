@@ -103,6 +103,10 @@ function M.content()
   if call == "GET /status" then lines = status({})
   elseif call == "GET /traffic" then lines = traffic()
   elseif call == "PUT /table" then lines = put()
+  elseif call == "PUT /closing" then
+    -- For workers that run now, not for those that the reload starts.
+    state.shared.closing = ngx.var.arg_end and 0 or ngx.now()
+    lines = {}
   else
     ngx.status = 404
     lines = {}

@@ -11,7 +11,7 @@ local logs = require "paas.logs"
 local ngx, var = ngx, ngx.var
 local now, floor = ngx.now, math.floor
 local current, finish, leave = requests.current, requests.finish, requests.leave
-local started, version = ngx.req.start_time, ngx.req.http_version
+local started = ngx.req.start_time
 local bounds, buckets = settings.latency, #settings.latency
 local M = {}
 
@@ -20,12 +20,9 @@ function M.header()
   if not st or not st.asked or st.problem then return end
   local status = ngx.status
   if status < 200 and not (status == 101 and st.upgrade) then
-    st.odd = "it sent " .. status .. ", which nobody asked for"
-    return ngx.exit(502)
-  end
-  -- nginx takes what has no status line for HTTP/0.9, and would go on in that towards the client.
-  if version() == 0.9 then
-    st.odd, st.headless = "it has no status line", true
+    -- nginx takes what has no status line for HTTP/0.9, and would go on in that towards the client.
+    st.headless = status == 9
+    st.odd = st.headless and "it has no status line" or "it sent " .. status .. ", which nobody asked for"
     return ngx.exit(502)
   end
   st.first = now()

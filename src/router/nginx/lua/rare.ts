@@ -64,8 +64,9 @@ function M.fields(st)
     return M.bad(st, 417, "only Expect: 100-continue is known")
   end
   -- More than one trace is none.
-  if var.http_traceparent and type(ngx.req.get_headers(0).traceparent) == "table" then
-    ngx.req.clear_header("traceparent")
+  if var.http_traceparent then
+    local parent = ngx.req.get_headers(0).traceparent
+    if type(parent) == "string" then var.paas_traceparent = parent end
   end
   local wanted = false
   for option in string.gmatch(string.lower(var.http_connection or ""), "[^,%s]+") do

@@ -94,6 +94,8 @@ function M.access()
   if backend.limits then ep = rare.admit(st, backend, eps, ep) end
   requests.enter(st, ep)
   if backend.location then return ngx.exec(backend.location) end
+  -- A reload is near: connections end with a response rather than at rest, when a request may be on its way to them.
+  if state.shared.closing > state.started then return ngx.exec("@closing") end
 end
 
 -- Balancer phase: gives nginx the chosen endpoint, and another one when a connection failed. A request that was sent,
@@ -102,11 +104,11 @@ function M.balance()
   local st = current()
   local ep = st.ep
   if st.asked then
-    -- The last of the list is that of the attempt that begins now.
-    local sent = tonumber(string.match(var.upstream_bytes_sent, "(%d+), %S+$") or 0)
+    -- A list with a place for the attempt that begins now: "0, 296 : ".
+    local sent = tonumber(string.match(var.upstream_bytes_sent, "(%d+)%D*$") or 0)
     if sent > 0 or st.timedOut then
       st.sent = true
-      st.received = tonumber(string.match(var.upstream_bytes_received, "(%d+), %S+$") or 0) > 0
+      st.received = tonumber(string.match(var.upstream_bytes_received, "(%d+)%D*$") or 0) > 0
       return ngx.exit(ngx.ERROR)
     end
     state.shared.avoid[ep.slot] = now() + avoidSeconds

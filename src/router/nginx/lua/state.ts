@@ -17,6 +17,7 @@ typedef struct {
 typedef struct {
   uint32_t generation;
   uint32_t columns;
+  double closing;
   int32_t pids[%d];
   double avoid[%d];
   double eject[%d];
@@ -75,6 +76,7 @@ function M.claim()
   if own >= shared.columns then shared.columns = own + 1 end
   dict:delete("lock")
   M.column = shared.column[own]
+  M.started = ngx.now()
 end
 
 -- Requests and connections under way in an instance.
