@@ -4,7 +4,7 @@ import { connect, type ConnectionOptions, type TLSSocket } from 'node:tls';
 import { expect, it } from 'vitest';
 import WebSocket, { WebSocketServer } from 'ws';
 import { certificateFor, trusted } from '../../support/certificates.ts';
-import { freePort, httpServer, tcpServer, type TestServer } from '../../support/wire.ts';
+import { fetchText, freePort, httpServer, tcpServer, type TestServer } from '../../support/wire.ts';
 import type { Bench } from '../router.suite.ts';
 import { portOf, tableOf, type MakeRouter } from './support.ts';
 
@@ -96,6 +96,16 @@ export function tls(bench: Bench, make: MakeRouter): void {
     const certificates = [await certificateFor('s.test')];
     const { tlsUrl } = await bench.serve({ s: { servers: [echo] } }, { certificates });
     expect((await get(tlsUrl!, 's.test')).body).toBe(`https ${portOf(tlsUrl!)}`);
+  });
+
+  it('sends requests without TLS there with 308, where the route asks for it', async () => {
+    const certificates = [await certificateFor('s.test')];
+    const table = tableOf({ s: { servers: [await app()] } }, { certificates });
+    const http = table.http.map((route) => ({ ...route, https: true }));
+    const { tlsUrl, url } = await bench.made.router.apply({ ...table, http });
+    const plain = await fetchText(`${url}/a?b=1`, { headers: { host: 's.test' } });
+    expect(plain).toMatchObject({ status: 308, headers: { location: `https://s.test:${portOf(tlsUrl!)}/a?b=1` } });
+    expect((await get(tlsUrl!, 's.test')).status).toBe(200);
   });
 
   it('carries WebSockets', async () => {
