@@ -2,8 +2,11 @@
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import type { RouteTable } from '../../shared/contracts/routes.ts';
 import { errnoOf } from '../../shared/errors.ts';
-import { choose, type Endpoints, type LiveEndpoint } from './endpoints.ts';
-import { listening } from './listening.ts';
+import { choose, type Endpoints, type LiveBackend, type LiveEndpoint } from './endpoints.ts';
+import type { AppLimits } from './limits/app-limits.ts';
+import { noteFailure } from './limits/outlier.ts';
+import type { Waiter, WaitingLine } from './limits/waiting-line.ts';
+import { closing, listening } from './listening.ts';
 import { tunnel } from './tunnel.ts';
 
 interface Listener {
@@ -60,7 +63,7 @@ export class TcpRoutes {
     const servers = [...this.#listeners.values()].filter(({ problem }) => problem === null);
     this.#listeners.clear();
     const end = setTimeout(() => this.breakOff(), graceMs);
-    await Promise.all(servers.map(({ server }) => new Promise((resolve) => server.close(resolve))));
+    await Promise.all(servers.map(({ server }) => closing(server)));
     clearTimeout(end);
   }
 
@@ -92,33 +95,77 @@ export class TcpRoutes {
     this.#sockets.add(client);
     client.on('close', () => this.#sockets.delete(client));
     client.on('error', () => undefined);
-    this.#attempt(port, client, []);
+    const backend = (): LiveBackend | undefined => this.#endpoints.backend(this.#listeners.get(port)?.backend ?? '');
+    new Arrival(client, backend).attempt();
+  }
+}
+
+/** A client's connection until it is joined to an instance; while that fails nothing was sent, so the next one is tried. */
+class Arrival implements Waiter {
+  choices: readonly LiveEndpoint[] = [];
+  readonly #client: Socket;
+  readonly #backend: () => LiveBackend | undefined;
+  readonly #tried: LiveEndpoint[] = [];
+  #line: WaitingLine | null = null;
+
+  constructor(client: Socket, backend: () => LiveBackend | undefined) {
+    this.#client = client;
+    this.#backend = backend;
+    client.once('close', () => this.#leaveLine());
   }
 
-  /** Connects the client to an instance; while that fails nothing was sent, so the next one is tried. */
-  #attempt(port: number, client: Socket, tried: LiveEndpoint[]): void {
-    const backend = this.#endpoints.backend(this.#listeners.get(port)?.backend ?? '');
-    const endpoint = backend && choose(backend.endpoints, tried, Date.now());
-    if (!endpoint || client.destroyed) {
-      // A reset says "nobody here", as a closed port would; an orderly end would look like an empty answer.
-      if (!client.destroyed) client.resetAndDestroy();
+  attempt(): void {
+    const backend = this.#backend();
+    if (!backend || backend.limits?.maintenance || this.#client.destroyed) {
+      this.expire();
       return;
     }
+    const { limits } = backend;
+    this.choices = backend.endpoints;
+    const endpoint = choose(this.choices, this.#tried, Date.now(), limits?.concurrency);
+    if (endpoint) this.#connect(endpoint, backend);
+    else if (!limits?.line || !this.choices.some((other) => !this.#tried.includes(other))) this.expire();
+    else this.#wait(limits, limits.line);
+  }
+
+  #wait(limits: AppLimits, line: WaitingLine): void {
+    if (this.#line !== line) this.#leaveLine();
+    if (line.enter(this, limits.capacity, limits.queueMs)) this.#line = line;
+    else this.expire();
+  }
+
+  /** A reset says "nobody here", as a closed port would; an orderly end would look like an empty answer. */
+  expire(): void {
+    this.#leaveLine();
+    if (!this.#client.destroyed) this.#client.resetAndDestroy();
+  }
+
+  #leaveLine(): void {
+    this.#line?.leave(this);
+    this.#line = null;
+  }
+
+  #connect(endpoint: LiveEndpoint, { outlier }: LiveBackend): void {
+    this.#leaveLine();
     endpoint.open++;
-    const { address: host, port: to } = endpoint;
-    const upstream = connect({ host, port: to, allowHalfOpen: true, noDelay: true, keepAlive: true });
+    const { address: host, port } = endpoint;
+    const upstream = connect({ host, port, allowHalfOpen: true, noDelay: true, keepAlive: true });
     upstream.setTimeout(connectMs, () => upstream.destroy());
     const failed = (): void => {
-      endpoint.open--;
-      endpoint.avoidUntil = Date.now() + avoidMs;
-      this.#attempt(port, client, [...tried, endpoint]);
+      const now = Date.now();
+      endpoint.avoidUntil = Math.max(endpoint.ejectedUntil, now + avoidMs);
+      noteFailure(endpoint, this.choices, outlier, now);
+      this.#tried.push(endpoint);
+      endpoint.left();
+      this.attempt();
     };
     upstream.on('error', () => undefined);
     upstream.once('close', failed);
     upstream.once('connect', () => {
       upstream.setTimeout(0);
       upstream.off('close', failed);
-      tunnel(client, upstream, () => endpoint.open--);
+      endpoint.failures = 0;
+      tunnel(this.#client, upstream, () => endpoint.left());
     });
   }
 }
