@@ -3,11 +3,13 @@
  *
  *   old                                        new
  *    │ starts it, with a channel ───────────────►│
+ *    │◄──────────────────────────────────── here │ from now on no connection is lost that it accepts
  *    │ its listening sockets ───────────────────►│ takes up the table on disk, listens on them too
  *    │◄───────────────────────────────── serving │
  *    │ no changes from here on; lock, `yours` ──►│ reads the table again, opens the control socket
  *    │ accepts no more; open requests ──────────►│ counts them in its status, so that instances drain
- *    └ ends with the last of them
+ *    │◄─────────────── every change of the table │ answers for it when the old one has it, too
+ *    └ ends with the last of its connections
  *
  * Until `yours` the old one stays the router, whatever becomes of the new one.
  */
@@ -21,6 +23,8 @@ import { closeInherited, inherit, listeners } from './listening.ts';
 
 const startMs = 20_000;
 const tellMs = 50;
+/** One that has not taken a table up by then is told to end. */
+const reloadMs = 3000;
 /** Of this process, to a router that starts: it gets its sockets from its parent. */
 const flag = 'PAAS_ROUTER_HEIR';
 
@@ -30,10 +34,11 @@ const toHeir = z.discriminatedUnion('type', [
   z.object({ type: z.literal('start') }),
   z.object({ type: z.literal('yours') }),
   z.object({ type: z.literal('open'), open: z.record(z.string(), z.int()) }),
+  z.object({ type: z.literal('reloaded') }),
 ]);
 type ToHeir = z.infer<typeof toHeir>;
 
-const fromHeir = z.object({ type: z.enum(['serving', 'stop']) });
+const fromHeir = z.object({ type: z.enum(['here', 'serving', 'reload', 'stop']) });
 
 /** The process that takes over, as the one before it sees it. */
 export interface Heir {
@@ -42,6 +47,8 @@ export interface Heir {
   enthrone(): void;
   /** Says which requests are still open here, from time to time, until the signal aborts. */
   report(open: () => Record<string, number>, signal: AbortSignal): Promise<void>;
+  /** Calls this when the table on disk has changed. */
+  onReload(reload: () => Promise<void>): void;
   /** Aborts when the heir stops or is gone: nobody counts the requests that are open here any more. */
   readonly gone: AbortSignal;
 }
@@ -66,14 +73,18 @@ export async function raiseHeir(argv: readonly string[]): Promise<Heir> {
     child.kill('SIGKILL');
     throw error;
   }
+  let reload = (): Promise<void> => Promise.resolve();
   child.on('message', (message) => {
-    if (fromHeir.safeParse(message).data?.type === 'stop') gone.abort();
+    const type = fromHeir.safeParse(message).data?.type;
+    if (type === 'stop') gone.abort();
+    if (type === 'reload') void reload().then(() => tell(child, { type: 'reloaded' }));
   });
   child.unref();
   return {
     pid: child.pid!,
     gone: gone.signal,
     enthrone: () => tell(child, { type: 'yours' }),
+    onReload: (action) => void (reload = action),
     report: async (open, signal) => {
       while (!signal.aborted && !gone.signal.aborted) {
         tell(child, { type: 'open', open: open() });
@@ -92,13 +103,16 @@ function serving(child: ChildProcess): Promise<void> {
     const timer = setTimeout(() => fail(`it did not begin within ${startMs / 1000} s`), startMs);
     child.once('error', (cause) => fail('it cannot be started', cause));
     child.once('exit', (code, signal) => fail(`it ended with ${signal ?? String(code)}`));
-    child.once('message', (message) => {
-      clearTimeout(timer);
-      if (fromHeir.safeParse(message).success) resolve();
-      else fail('it says what nobody understands');
+    child.on('message', (message) => {
+      const type = fromHeir.safeParse(message).data?.type;
+      if (type === 'here') {
+        for (const [name, server] of listeners()) child.send({ type: 'listener', name } satisfies ToHeir, server);
+        tell(child, { type: 'start' });
+      } else if (type === 'serving') {
+        clearTimeout(timer);
+        resolve();
+      }
     });
-    for (const [name, server] of listeners()) child.send({ type: 'listener', name } satisfies ToHeir, server);
-    tell(child, { type: 'start' });
   });
 }
 
@@ -111,6 +125,8 @@ export interface Predecessor {
   succeed(): Promise<void>;
   /** Requests that are still open there, by instance. */
   open(): Record<string, number>;
+  /** Has it take up the table on disk, as far as it still serves. */
+  reload(): Promise<void>;
   /** Lets it end soon. */
   stop(): void;
 }
@@ -119,6 +135,8 @@ export interface Predecessor {
 export async function findPredecessor(): Promise<Predecessor | null> {
   if (process.env[flag] === undefined || !process.send) return null;
   let open: Record<string, number> = {};
+  const reloading: (() => void)[] = [];
+  const reloaded = (): void => reloading.shift()?.();
   let enthroned = (): void => undefined;
   const mine = new Promise<void>((resolve) => (enthroned = resolve));
   await new Promise<void>((resolve) => {
@@ -128,22 +146,36 @@ export async function findPredecessor(): Promise<Predecessor | null> {
       if (told.type === 'start') resolve();
       if (told.type === 'yours') enthroned();
       if (told.type === 'open') ({ open } = told);
+      if (told.type === 'reloaded') reloaded();
     });
     process.once('disconnect', () => {
       open = {};
       resolve();
       enthroned();
+      while (reloading.length > 0) reloaded();
     });
+    process.send?.({ type: 'here' });
   });
+  const stop = (): void => {
+    if (process.connected) process.send?.({ type: 'stop' });
+  };
   return {
     open: () => open,
+    stop,
     async succeed() {
       closeInherited();
       if (process.connected) process.send?.({ type: 'serving' });
       await mine;
     },
-    stop() {
-      if (process.connected) process.send?.({ type: 'stop' });
+    async reload() {
+      if (!process.connected) return;
+      const done = new Promise<void>((resolve) => reloading.push(resolve));
+      process.send?.({ type: 'reload' });
+      const late = AbortSignal.timeout(reloadMs);
+      late.addEventListener('abort', reloaded);
+      await done;
+      late.removeEventListener('abort', reloaded);
+      if (late.aborted) stop();
     },
   };
 }

@@ -1,9 +1,12 @@
 /** Listening sockets: new ones, or those that the router process before this one has handed over. */
-import type { Server } from 'node:net';
+import type { Server, Socket } from 'node:net';
 
 /** By address and port. */
 const present = new Map<string, Server>();
-const inherited = new Map<string, Server>();
+/** What comes in through a socket that was handed over waits until somebody listens with it. */
+const inherited = new Map<string, { server: Server; waiting: Socket[] }>();
+
+const sources = new WeakMap<Server, Server>();
 
 const nameOf = (address: string, port: number): string => `${address} ${port}`;
 
@@ -23,13 +26,24 @@ export function listening(server: Server, address: string, port: number): Promis
         if (present.get(name) === server) present.delete(name);
       });
       resolve();
+      if (!given) return;
+      // Connections that it took count as its own, which ends only after them.
+      sources.set(server, given.server);
+      for (const socket of given.waiting) handOn(socket, server);
     };
     const name = nameOf(address, port);
     const given = inherited.get(name);
     inherited.delete(name);
-    if (given) server.listen(given, ready);
+    if (given) server.listen(given.server, ready);
     else server.listen({ host: address, port }, ready);
   });
+}
+
+/** Stops accepting; resolves when all connections that came in here have ended. */
+export async function closing(server: Server): Promise<void> {
+  const source = sources.get(server);
+  const both = source ? [server, source] : [server];
+  await Promise.all(both.map((one) => new Promise((resolve) => one.close(resolve))));
 }
 
 /** What listens now, by a name under which another process may `inherit` it. */
@@ -37,11 +51,24 @@ export const listeners = (): ReadonlyMap<string, Server> => present;
 
 /** For the next `listening` at the same place. */
 export function inherit(name: string, server: Server): void {
-  inherited.set(name, server);
+  const waiting: Socket[] = [];
+  server.on('connection', (socket) => waiting.push(socket));
+  inherited.set(name, { server, waiting });
+}
+
+/** As if the server had accepted it itself, with the options that all servers of the router have. */
+function handOn(socket: Socket, server: Server): void {
+  socket.allowHalfOpen = true;
+  socket.setNoDelay(true);
+  socket.setKeepAlive(true, 30_000);
+  server.emit('connection', socket);
 }
 
 /** Lets go of sockets that nothing has listened with. */
 export function closeInherited(): void {
-  for (const server of inherited.values()) server.close();
+  for (const { server, waiting } of inherited.values()) {
+    server.close();
+    for (const socket of waiting) socket.destroy();
+  }
   inherited.clear();
 }

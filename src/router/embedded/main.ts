@@ -45,7 +45,7 @@ async function run(options: RouterOptions): Promise<void> {
   try {
     await server.start(readRunning(files.running)?.port ?? 0);
     if (predecessor) {
-      server.openBefore = () => predecessor.open();
+      server.before = predecessor;
       await predecessor.succeed();
       await server.reload();
       lock = lockAfter(files.lock, what);
@@ -97,12 +97,13 @@ async function handOver(server: RouterServer, lock: LockFile, nextFile: string):
 /** Requests under way end here, for as long as somebody counts them. */
 async function drain(server: RouterServer, heir: Heir, told: Signals): Promise<void> {
   const drained = new AbortController();
+  heir.onReload(() => server.reload());
   const reporting = heir.report(() => server.open(), drained.signal);
   const hurry = (): void => void setTimeout(() => server.breakOff(), graceMs).unref();
   if (heir.gone.aborted) hurry();
   else heir.gone.addEventListener('abort', hurry);
   void told.next().then(hurry);
-  await server.stop(drainMs);
+  await server.retire(drainMs);
   drained.abort();
   await reporting;
 }

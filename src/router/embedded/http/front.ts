@@ -1,6 +1,6 @@
 /** The HTTP side of the router: its listening socket, the connections on it and the sweep that holds their deadlines. */
 import { createServer, type Server } from 'node:net';
-import { listening } from '../listening.ts';
+import { closing, listening } from '../listening.ts';
 import { ClientConnection } from './client.ts';
 import type { TlsFront } from '../tls/front.ts';
 import type { HttpContext } from './context.ts';
@@ -32,12 +32,16 @@ export class HttpFront {
     return typeof bound === 'object' && bound ? bound.port : port;
   }
 
-  /** Stops accepting, lets requests and tunnels end for `graceMs`, then breaks what is left. */
-  async close(graceMs: number): Promise<void> {
+  /**
+   * Stops accepting, lets requests and tunnels end for `graceMs`, then breaks what is left.
+   * @param leaveIdle connections without a request stay until they have had one more, or have been idle for too long:
+   *   closing them would hit requests that are on their way
+   */
+  async close(graceMs: number, leaveIdle = false): Promise<void> {
     const context = this.#context;
     context.stopping = true;
-    const closed = Promise.all([new Promise((resolve) => this.#server.close(resolve)), this.#tls.close()]);
-    for (const client of context.clients) client.stop();
+    const closed = Promise.all([closing(this.#server), this.#tls.close()]);
+    if (!leaveIdle) for (const client of context.clients) client.stop();
     const end = setTimeout(() => this.breakOff(), graceMs);
     await closed;
     clearTimeout(end);
