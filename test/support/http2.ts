@@ -38,7 +38,7 @@ export function answerOf(stream: ClientHttp2Stream): Promise<Http2Answer> {
       answer.headers = headers;
       answer.status = headers[':status'] ?? 0;
     });
-    stream.on('trailers', (trailers) => (answer.trailers = trailers));
+    stream.on('trailers', (trailers: IncomingHttpHeaders) => (answer.trailers = trailers));
     stream.on('data', (part: Buffer) => parts.push(part));
     stream.on('error', reject);
     stream.on('close', () => {

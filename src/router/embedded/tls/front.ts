@@ -7,7 +7,7 @@ import { readJsonFile, writeDurably } from '../../../shared/files.ts';
 import { ClientConnection } from '../http/client.ts';
 import type { HttpContext } from '../http/context.ts';
 import { tlsPort } from '../layout.ts';
-import { listening } from '../listening.ts';
+import { closing, listening } from '../listening.ts';
 import type { RouterOptions } from '../options.ts';
 import { certificateFor, certificateSet, noCertificates, secureOptions, type CertificateSet } from './certificates.ts';
 
@@ -23,6 +23,7 @@ export class TlsFront {
   readonly #sockets = new Set<Socket>();
   #certificates: CertificateSet = noCertificates;
   #server: Server | null = null;
+  #closing = false;
   /** Where it listens; null while it does not. */
   #port: number | null = null;
   /** Why it does not listen although it should. */
@@ -77,7 +78,9 @@ export class TlsFront {
   /** Stops accepting; resolves when all connections have ended. */
   async close(): Promise<void> {
     clearInterval(this.#retry);
-    await this.use(noCertificates);
+    // Handshakes under way still need the certificates.
+    this.#closing = true;
+    await this.#follow();
     await Promise.all([...this.#sockets].map((socket) => new Promise((resolve) => socket.once('close', resolve))));
   }
 
@@ -90,7 +93,7 @@ export class TlsFront {
   #follow(): Promise<void> {
     this.#turn = this.#turn.then(async () => {
       const { tlsPort } = this.#options;
-      if (this.#certificates.byName.size === 0 || tlsPort === undefined) this.#unlisten();
+      if (this.#closing || this.#certificates.byName.size === 0 || tlsPort === undefined) this.#unlisten();
       else if (!this.#server) await this.#listen(tlsPort);
     });
     return this.#turn;
@@ -116,7 +119,7 @@ export class TlsFront {
   }
 
   #unlisten(): void {
-    this.#server?.close();
+    if (this.#server) void closing(this.#server);
     this.#server = null;
     this.#port = null;
     this.#problem = null;
