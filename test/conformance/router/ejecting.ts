@@ -2,6 +2,9 @@ import { expect, it } from 'vitest';
 import { freePort, fetchText, httpServer, type TestServer } from '../../support/wire.ts';
 import type { Bench } from '../router.suite.ts';
 
+/** How long is waited for what happens soon. */
+const patient = { timeout: 10_000 };
+
 let apps = 0;
 
 export function ejecting(bench: Bench): void {
@@ -45,7 +48,7 @@ export function ejecting(bench: Bench): void {
     await bench.serve({ [name]: { servers: [good.server, bad.server], settings } });
     while (bad.asked < 2) await ask(name, 1);
     bad.status = 200;
-    await expect.poll(async () => (await ask(name, 1), bad.asked)).toBeGreaterThan(2);
+    await expect.poll(async () => (await ask(name, 1), bad.asked), patient).toBeGreaterThan(2);
     expect(await ejected(name)).toEqual([]);
   });
 
@@ -97,7 +100,7 @@ export function ejecting(bench: Bench): void {
     const name = key();
     const servers = [good.server, { port: await freePort() }];
     await bench.serve({ [name]: { servers, settings: { outlier: { failures: 1, ejectMs: 60_000 } } } });
-    await expect.poll(async () => (await ask(name, 5), await ejected(name))).toEqual([`${name}-1`]);
+    await expect.poll(async () => (await ask(name, 5), await ejected(name)), patient).toEqual([`${name}-1`]);
   });
 
   it('are counted among those of a version where versions run side by side', async () => {

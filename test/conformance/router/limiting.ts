@@ -4,6 +4,9 @@ import type { Limits } from '../../../src/shared/contracts/routes.ts';
 import { eventually, exchange, fetchText, httpServer, rawClient } from '../../support/wire.ts';
 import type { Bench } from '../router.suite.ts';
 
+/** How long is waited for what happens soon. */
+const patient = { timeout: 10_000 };
+
 /** Apps of their own, so that no test finds another one's queue or buckets. */
 let apps = 0;
 
@@ -113,7 +116,7 @@ export function limiting(bench: Bench): void {
     expect(await full()).toBe(true);
     impatient.socket.destroy();
     const log = async () => (await bench.made.accessLog(`app_${name}.log`)).map(({ path }) => path);
-    await expect.poll(log).toContain('/impatient');
+    await expect.poll(log, patient).toContain('/impatient');
     const last = get(name, '/last');
     await fetchText(`${bench.url}/marker`, { headers: { host: 'nobody.test' } });
     app.answer();
@@ -142,7 +145,7 @@ export function limiting(bench: Bench): void {
     expect((await get(name)).status).toBe(503);
     client.socket.end();
     await client.ended();
-    await expect.poll(async () => (await get(name)).status).toBe(200);
+    await expect.poll(async () => (await get(name)).status, patient).toBe(200);
     client.socket.destroy();
   });
 
