@@ -93,4 +93,4 @@ async function make(options: MakeOptions = {}): Promise<RouterUnderTest & { dire
   return made;
 }
 
-routerConformance('nginx', make, ['trailers', 'interim', 'lines', 'framing', 'early', 'duplex', 'h2c']);
+routerConformance('nginx', make, ['trailers', 'interim', 'lines', 'framing', 'early', 'duplex', 'h2c', 'handover']);

@@ -27,9 +27,10 @@ import { CleanUp, portOf, tableOf, type MakeRouter, type RouterUnderTest, type T
  * What a driver's program cannot do, or does in a way of its own that HTTP leaves to it:
  * trailers, interim (103): ends here; lines: takes a bare LF for a line's end (RFC 9112, 2.2); framing: takes an answer
  * with contradicting lengths, and frames it anew; early: closes behind an early answer without having said so; duplex:
- * stops sending a large body when its answer has begun; h2c: no HTTP/2 without TLS on its own side.
+ * stops sending a large body when its answer has begun; h2c: no HTTP/2 without TLS on its own side;
+ * handover: connections at rest end with the process that has them.
  */
-export type Lack = 'trailers' | 'interim' | 'lines' | 'framing' | 'early' | 'duplex' | 'h2c';
+export type Lack = 'trailers' | 'interim' | 'lines' | 'framing' | 'early' | 'duplex' | 'h2c' | 'handover';
 
 /** A running router for the tests of one part, and what they need around it. */
 export interface Bench {
@@ -84,6 +85,6 @@ export function routerConformance(name: string, make: MakeRouter, lacks: readonl
     describe('outliers', () => ejecting(bench));
     describe('maintenance and challenges', () => maintenance(bench));
     describe('lifecycle', () => lifecycle(make));
-    describe('restarting', () => restarting(make));
+    describe('restarting', () => restarting(make, lacks));
   });
 }

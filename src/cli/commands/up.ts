@@ -13,6 +13,10 @@ export default platformCommand(
       'is closed to other users, since each app runs as a user of its own.',
     flags: {
       port: flag.integer({ max: 65_535, summary: 'port of the control plane, 0 for any free one (7070)' }),
+      router: flag.choice({
+        choices: ['embedded', 'nginx'],
+        summary: 'what routes requests: the router of paas itself, or nginx (embedded)',
+      }),
       'router-port': flag.integer({ max: 65_535, summary: 'port of the apps, 0 for any free one (8080)' }),
       'tls-port': flag.integer({ max: 65_535, summary: 'port of the apps for TLS, 0 for any free one (8443)' }),
       'max-hosts': flag.integer({ min: 1, max: 100, summary: 'how many hosts may be created (4)' }),
@@ -27,6 +31,7 @@ export default platformCommand(
     },
     examples: [
       ['paas up', 'start it'],
+      ['paas up --router nginx', 'with nginx and its Lua module, as they come with Debian'],
       ['paas up --port 0 --router-port 0', 'beside other things that use the usual ports'],
     ],
   },
@@ -34,7 +39,7 @@ export default platformCommand(
     const progress = new Progress(ui);
     const { foreground, timeout } = flags;
     const ports = { port: flags.port, routerPort: flags['router-port'], tlsPort: flags['tls-port'] };
-    const wish = { ...ports, maxHosts: flags['max-hosts'] };
+    const wish = { ...ports, router: flags.router, maxHosts: flags['max-hosts'] };
     const regions = flags.regions === undefined ? undefined : await regionsFile(flags.regions);
     const size = { hostMemoryMb: flags['host-memory'], hostCpu: flags['host-cpu'] };
     try {

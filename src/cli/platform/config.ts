@@ -21,6 +21,8 @@ export interface UpWish {
   /** 0: any free one. */
   port: number | undefined;
   routerPort: number | undefined;
+  /** The router's driver. */
+  router?: string | undefined;
   /** Where the router listens for TLS once there is a certificate. */
   tlsPort: number | undefined;
   maxHosts: number | undefined;
@@ -53,6 +55,7 @@ export async function configFor(
   const base = present ?? (await newConfig(files, wish));
   keeps(wish.port, base.listen.port, '--port');
   keeps(wish.routerPort, base.router.port, '--router-port');
+  keepsDriver(wish.router, base.router.driver);
   keeps(wish.tlsPort, base.router.tlsPort, '--tls-port');
   const { maxHosts, hostMemoryMb, hostCpu } = wish;
   const cluster = { ...base.cluster, ...given({ maxHosts, hostMemoryMb, hostCpu }) };
@@ -73,7 +76,7 @@ async function newConfig(files: PlatformFiles, wish: UpWish): Promise<PlatformCo
   return {
     dataDir: files.server,
     listen: { host, port },
-    router: { driver: 'embedded', address: host, port: routerPort, tlsPort },
+    router: { driver: wish.router ?? 'embedded', address: host, port: routerPort, tlsPort },
     adminKey: { id: newId('key'), secret: newSecret() },
   };
 }
@@ -92,6 +95,14 @@ function keeps(wanted: number | undefined, present: number | undefined, flag: st
   const made = present === undefined ? `without ${flag}` : `with ${flag} ${present}`;
   throw new PaasError('conflict', `The platform of this machine was made ${made}; it keeps its ports.`, {
     hint: 'Leave the flag out, take another PAAS_HOME, or start anew (all apps are removed): `paas down --purge`.',
+  });
+}
+
+/** Its hosts were made for it. */
+function keepsDriver(wanted: string | undefined, present: string): void {
+  if (wanted === undefined || wanted === present) return;
+  throw new PaasError('conflict', `The platform of this machine was made with the router ${present}; it keeps it.`, {
+    hint: 'Leave --router out, take another PAAS_HOME, or start anew (all apps are removed): `paas down --purge`.',
   });
 }
 

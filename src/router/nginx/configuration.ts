@@ -26,6 +26,8 @@ export interface NginxOptions {
   trustedProxies: readonly string[];
   /** Locations of apps' own. */
   locations: readonly Location[];
+  /** Limits of request bodies that some apps have. */
+  bodies: readonly number[];
   /** The `stream` block, or ''. */
   stream: string;
 }
@@ -82,7 +84,7 @@ ${httpText(options)}
 }
 
 function httpText(options: NginxOptions): string {
-  const { files, address, port, tlsPort, locations } = options;
+  const { files, address, port, tlsPort, locations, bodies } = options;
   const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map(
     (kind) => `  ${kind}_temp_path ${quoted(`${files.temporary}/${kind}`)};`,
   );
@@ -120,11 +122,13 @@ ${upstreamText('paas_h2c')}
 ${tlsPort === undefined ? '' : tlsText(options, tlsPort)}    set $paas_upgrade "";
     set $paas_connection "";
     set $paas_traceparent "";
-    error_page 400 405 408 413 414 417 501 505 ${faultPage};
+    error_page 413 =413 @page;
+    error_page 400 405 408 414 417 501 505 ${faultPage};
     error_page 500 502 504 @page;
     error_page 494 =431 ${faultPage};
     log_by_lua_block { require("paas.answer").log() }
     location / {
+      lua_check_client_abort on;
       access_by_lua_block { require("paas.route").access() }
 ${proxyText}
       proxy_pass http://paas;
@@ -152,8 +156,12 @@ ${grpcText}
       keepalive_timeout 0;
       content_by_lua_block { require("paas.page").content() }
     }
-${locations.map(locationText).join('')}  }`;
+${bodies.map(bodyText).join('')}${locations.map(locationText).join('')}  }`;
 }
+
+/** The limit holds for bodies as they pass, whatever was said of their length. */
+const bodyText = (most: number): string =>
+  `    location @body_${most} {\n      client_max_body_size ${most};\n${proxyText}\n      proxy_pass http://paas;\n    }\n`;
 
 /** An app's own location: what it asks for, around the passing on that every app has. */
 export function locationText({ name, snippet, h2c }: Pick<Location, 'name' | 'snippet' | 'h2c'>): string {

@@ -14,6 +14,7 @@ import { Instance } from './instance.ts';
 import { nginxFiles, type NginxFiles } from './layout.ts';
 import { endMaster, livingMaster } from './master.ts';
 import { checkCertificates } from './shape.ts';
+import { trySnippet } from './snippet.ts';
 import { TableKeeper } from './table-keeper.ts';
 
 export function createNginxRouter(config: RouterConfig): Router {
@@ -69,6 +70,10 @@ class NginxRouter implements Router {
     const { epoch, counts } = await askTraffic(this.#files.socket);
     const { open } = await this.#instance.status();
     return { epoch, counts: this.#table.named(counts, this.#table.underWay(open, this.#instance)) };
+  }
+
+  checkSnippet(snippet: string): Promise<{ line: number; message: string }[]> {
+    return trySnippet(snippet, this.#config.run);
   }
 
   stop(): Promise<void> {

@@ -19,6 +19,7 @@ import { pagesLua } from './page-texts.ts';
 import { choosePort, portProblem, tryPort, untilClosed } from './ports.ts';
 import { findNginx } from './programs.ts';
 import { emptyShape, locationOf, shape as shapeSchema, type Location, type Shape } from './shape.ts';
+import { trySnippet } from './snippet.ts';
 import { streamText } from './stream.ts';
 
 const startTimeoutMs = 20_000;
@@ -36,6 +37,8 @@ export class Instance {
   #inForce: Shape = emptyShape;
   #problems: string[] = [];
   #triedAt = 0;
+  /** Apps' own locations that nginx was asked about. */
+  readonly #tried = new Map<string, string | null>();
 
   /** @param settings fingerprint of everything that takes a new master to change */
   constructor(config: RouterConfig, files: NginxFiles, settings: string) {
@@ -79,6 +82,11 @@ export class Instance {
   /** Apps' own locations that requests can be sent to. */
   get locations(): readonly Location[] {
     return this.#inForce.locations;
+  }
+
+  /** Limits of bodies that there are locations for. */
+  get bodies(): readonly number[] {
+    return this.#inForce.bodies;
   }
 
   /** Where a backend's requests go, where that is not the usual location. */
@@ -166,8 +174,25 @@ export class Instance {
         problems.push(portProblem(error, tlsPort));
       }
     }
+    const locations: Location[] = [];
+    for (const one of wanted.locations) {
+      const why = await this.#flaw(one);
+      if (why === null) locations.push(one);
+      else problems.push(`the nginx configuration of ${one.app} is left out: ${why}`);
+    }
     this.#problems = problems;
-    return { tls, tcp, locations: wanted.locations };
+    return { tls, tcp, locations, bodies: wanted.bodies };
+  }
+
+  /** Why a location cannot be had; each is tried by itself once, so that a bad one takes no other down. */
+  async #flaw({ name, snippet, h2c }: Location): Promise<string | null> {
+    let why = this.#tried.get(name);
+    if (why === undefined) {
+      const found = await trySnippet(snippet, this.#config.run, h2c);
+      why = found.length === 0 ? null : found.map(({ line, message }) => `line ${line}: ${message}`).join('; ');
+      this.#tried.set(name, why);
+    }
+    return why;
   }
 
   #note(change: Partial<Running>): void {
@@ -233,7 +258,7 @@ export class Instance {
       ...{ directory, files: this.#files, program: findNginx(), address, port: ports.port, epoch: randomUUID() },
       ...{ tlsPort: shape.tls ? ports.tlsPort : undefined, workers: availableParallelism() },
       ...{ root: process.getuid?.() === 0, responseMs: responseTimeoutMs, trustedProxies },
-      ...{ locations: shape.locations, stream: streamText(shape.tcp, address) },
+      ...{ locations: shape.locations, bodies: shape.bodies, stream: streamText(shape.tcp, address) },
     });
     const modules = join(this.#files.lua, 'paas');
     mkdirSync(modules, { recursive: true, mode: 0o700 });

@@ -97,6 +97,7 @@ function backendRecord(backend: Backend, counted: Counted, location: string | un
   }
   return {
     ...{ app, id, flags: flags(app), state, outlier, location, limits, maintenance },
+    body: limits?.maxBodyBytes === undefined ? undefined : `@body_${limits.maxBodyBytes}`,
     eps: [...eps.values()],
     gray: gray && grayRecord(gray),
     special: Boolean(gray ?? limits ?? maintenance),

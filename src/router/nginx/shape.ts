@@ -16,12 +16,14 @@ export const shape = z.object({
   tls: z.boolean(),
   tcp: z.array(tcpPort),
   locations: z.array(location),
+  /** Limits of request bodies. */
+  bodies: z.array(z.int()),
 });
 export type Shape = z.infer<typeof shape>;
 export type TcpPort = z.infer<typeof tcpPort>;
 export type Location = z.infer<typeof location>;
 
-export const emptyShape: Shape = { tls: false, tcp: [], locations: [] };
+export const emptyShape: Shape = { tls: false, tcp: [], locations: [], bodies: [] };
 
 export function shapeOf(table: RouteTable): Shape {
   const tcp = table.tcp.map(({ port, backend }): TcpPort => {
@@ -34,10 +36,12 @@ export function shapeOf(table: RouteTable): Shape {
     if (name === undefined || backend.nginx === undefined) continue;
     locations.set(name, { name, app: backend.app, snippet: backend.nginx, h2c: backend.protocol === 'h2c' });
   }
+  const bodies = new Set(Object.values(table.backends).flatMap(({ limits }) => limits?.maxBodyBytes ?? []));
   return {
     tls: (table.certificates ?? []).length > 0,
     tcp: tcp.sort((one, other) => one.port - other.port),
     locations: [...locations.values()].sort((one, other) => (one.name < other.name ? -1 : 1)),
+    bodies: [...bodies].sort((one, other) => one - other),
   };
 }
 

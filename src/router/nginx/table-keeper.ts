@@ -50,12 +50,14 @@ export class TableKeeper {
     this.#saveFirst(table);
     const wanted = shapeOf(table);
     // Locations of apps' own are there before a request is sent to them, and until none is.
-    await instance.reshape({ ...wanted, locations: union(wanted.locations, instance.locations) });
+    const bodies = [...new Set([...wanted.bodies, ...instance.bodies])].sort((one, other) => one - other);
+    await instance.reshape({ ...wanted, locations: union(wanted.locations, instance.locations), bodies });
     const status = await instance.status();
     this.#forget(table, new Set(this.underWay(status.open, instance).keys()));
     const fresh: number[] = [];
     const around = { tlsPort: instance.tlsPort, location: (backend: Backend) => instance.location(backend) };
     const records = toRecords(table, counted, around, fresh);
+    fresh.push(...this.#pardoned(table, status.ejected));
     records.set('generation', String(status.generation + 1));
     await this.#save(records);
     const after = await this.#send(records, fresh, status);
@@ -194,6 +196,19 @@ export class TableKeeper {
       if (excess-- <= 0) break;
       if (!used.has(name)) counters.release(name);
     }
+  }
+
+  /** Slots that are ejected although by now more than half of their app's would be. */
+  #pardoned(table: RouteTable, ejected: readonly number[]): number[] {
+    if (ejected.length === 0) return [];
+    const out = new Set(ejected);
+    return Object.values(table.backends).flatMap(({ endpoints }) => {
+      const slots = endpoints.flatMap(
+        ({ instance, address, port }) => this.counted.slots.take(slotName(instance, address, port))?.number ?? [],
+      );
+      const own = slots.filter((slot) => out.has(slot));
+      return own.length * 2 > slots.length ? own : [];
+    });
   }
 
   /** nginx wants a certificate in its configuration, although another one is shown (lua/tls.ts). */

@@ -138,7 +138,7 @@ export function grpc(bench: Bench): void {
 
   it('serves clients that speak HTTP/1.1, too', async () => {
     const app = await instance((stream, headers) => {
-      stream.respond({ ':status': 201, 'x-host': headers[':authority'], 'x-path': headers[':path'] });
+      stream.respond({ ':status': 201, 'x-host': headers[':authority'] ?? headers.host, 'x-path': headers[':path'] });
       stream.pipe(stream);
     });
     await serve([app]);

@@ -71,6 +71,8 @@ export function lifecycle(make: MakeRouter): void {
     );
     const { url } = await made.router.apply(tableOf({ k: { servers: [slow] } }));
     const idle = rawClient(portOf(url));
+    idle.write('GET / HTTP/1.1\r\nHost: k.test\r\n\r\n');
+    await idle.until(/at once$/);
     const open = fetchText(`${url}/held`, { headers: { host: 'k.test' } });
     await expect.poll(() => release !== undefined).toBe(true);
     const stopped = made.router.stop();

@@ -73,10 +73,7 @@ function M.log()
   end
   local ep = st.ep or st.last
   leave(st)
-  if st.waits then
-    local waiting = state.column.waiting
-    waiting[st.waits] = waiting[st.waits] - 1
-  end
+  if st.waits then rare.unwait(st) end
   local backend = st.backend
   local reason = st.error
   if ep then

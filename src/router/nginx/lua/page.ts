@@ -60,7 +60,7 @@ function M.content()
   values.id = var.paas_request_id
   if not values.detail then values.detail = page.detail end
   local body
-  if kind == "html" and values.page then body = values.page
+  if values.page and kind ~= "json" then body, kind = values.page, "html"
   else body = string.gsub(page[kind], "\1(%w+)\2", function(key) return escape(values[key] or "") end) end
   ngx.status = page.status
   local header = ngx.header

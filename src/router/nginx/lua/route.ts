@@ -84,7 +84,7 @@ function M.access()
   if not route then return rare.unrouted(st, host, path()) end
   local backend = tables.record(route[1])
   if not backend then return rare.unrouted(st, host, path()) end
-  st.backend = backend
+  st.backend, st.key = backend, route[1]
   if route[2] or backend.special then
     if rare.special(st, route, backend) then return end
   end
@@ -93,7 +93,8 @@ function M.access()
   if not ep then return rare.fail(st, rare.without(backend)) end
   if backend.limits then ep = rare.admit(st, backend, eps, ep) end
   requests.enter(st, ep)
-  if backend.location then return ngx.exec(backend.location) end
+  local location = st.location or backend.location
+  if location then return ngx.exec(location) end
   -- A reload is near: connections end with a response rather than at rest, when a request may be on its way to them.
   if state.shared.closing > state.started then return ngx.exec("@closing") end
 end

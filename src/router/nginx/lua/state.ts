@@ -11,6 +11,7 @@ ffi.cdef(string.format([[
 typedef struct {
   int32_t open[%d];
   int32_t waiting[%d];
+  double oldest[%d];
   uint32_t classes[%d][5];
   uint32_t latency[%d][48];
 } paas_column;
@@ -27,7 +28,7 @@ typedef struct {
 void *mmap(void *address, size_t length, int protection, int flags, int fd, long offset);
 int kill(int pid, int signal);
 int usleep(unsigned int microseconds);
-]], settings.slots, settings.slots, settings.releases, settings.releases, settings.columns, settings.slots,
+]], settings.slots, settings.slots, settings.slots, settings.releases, settings.releases, settings.columns, settings.slots,
   settings.slots, settings.slots, settings.columns))
 
 local dict = ngx.shared.paas
@@ -65,6 +66,7 @@ function M.claim()
     if pid ~= 0 and gone(pid) then
       ffi.fill(shared.column[i].open, ffi.sizeof(shared.column[i].open))
       ffi.fill(shared.column[i].waiting, ffi.sizeof(shared.column[i].waiting))
+      ffi.fill(shared.column[i].oldest, ffi.sizeof(shared.column[i].oldest))
       shared.pids[i] = 0
       pid = 0
     end
