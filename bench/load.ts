@@ -11,14 +11,24 @@ import type { Bench } from './support/bench.ts';
 import { withPlatform, withProcess } from './support/cleanup.ts';
 import type { LoadResult } from './support/steady-load.ts';
 import { report, say } from './support/report.ts';
-import { driverNames } from './support/routers.ts';
+import { driverNames, type DriverName } from './support/routers.ts';
 
 export const loadBenches: readonly Bench[] = [
   { name: 'load', run: () => load({ name: 'load', requests: 50_000, flags: [], operations: incidents }) },
   ...driverNames.map((driver): Bench => {
     const name = `rollouts.${driver}`;
     const flags = ['--router', driver];
-    return { name, run: () => load({ name, requests: 200_000, flags, operations: releases, webSockets: true }) };
+    return {
+      name,
+      run: () =>
+        load({
+          name,
+          requests: 200_000,
+          flags,
+          operations: (paas, cwd) => releases(paas, cwd, driver),
+          webSockets: true,
+        }),
+    };
   }),
 ];
 
@@ -137,7 +147,7 @@ function incidents(paas: Platform, cwd: string): Operation[] {
 }
 
 /** A day of releases: each round has 5 pushes, 3 rollbacks, 2 cancelled pushes, a scale up and down and 20 config sets. */
-function releases(paas: Platform, cwd: string): Operation[] {
+function releases(paas: Platform, cwd: string, driver: DriverName): Operation[] {
   const push = pusher(paas, cwd);
   const other = copyOf('hello', paas.root);
   const manifest = join(other, 'paas.yml');
@@ -169,13 +179,20 @@ function releases(paas: Platform, cwd: string): Operation[] {
       what: 'restart of the agents',
       act: () => killNow(paas.processes().agents.map(({ pid }) => pid)).then(() => whole(paas)),
     },
-    { what: 'restart of the router', act: () => restartRouter(paas) },
+    { what: 'restart of the router', act: () => restartRouter(paas, driver) },
     { what: 'maintenance ends', act: () => paas.ok(['maintenance', 'off', '-a', 'other']) },
   ];
 }
 
-/** SIGHUP: a new process takes over, and the one before ends with its last request. */
-async function restartRouter(paas: Platform): Promise<void> {
-  process.kill(paas.pid('routers'), 'SIGHUP');
+/**
+ * New processes take the places of those that serve, which end with their last request: by SIGHUP for the embedded router,
+ * and for nginx by a change of where it listens, for which the agent reloads it.
+ */
+async function restartRouter(paas: Platform, driver: DriverName): Promise<void> {
+  if (driver === 'embedded') process.kill(paas.pid('routers'), 'SIGHUP');
+  else {
+    await paas.ok(['certs', 'add', 'other.localhost', '--self-signed']);
+    await paas.ok(['certs', 'remove', 'other.localhost']);
+  }
   await new Promise((resolve) => setTimeout(resolve, 2000));
 }

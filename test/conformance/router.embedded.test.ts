@@ -76,7 +76,12 @@ async function make(options: MakeOptions = {}): Promise<RouterUnderTest & { dire
       listProcesses()
         .filter(({ pid, state }) => state !== 'Z' && commandLine(pid).includes(`${directory}\0`))
         .map(({ pid }) => pid),
-    restart: () => void process.kill(lockHolder(join(directory, 'router.lock'))!.pid, 'SIGHUP'),
+    restart: async () => {
+      const holder = () => lockHolder(join(directory, 'router.lock'))?.pid;
+      const before = holder()!;
+      process.kill(before, 'SIGHUP');
+      await eventually('another process to be the router', () => holder() !== before);
+    },
     kill: async () => {
       for (const pid of made.processes()) sendSignal(pid, 'SIGKILL');
       await eventually('the router to be dead', () => made.processes().length === 0);

@@ -1,4 +1,5 @@
 /** The router program (bin/paas-router.js). Runs until SIGTERM or SIGINT; at SIGHUP another process takes its place. */
+import { once } from 'node:events';
 import { mkdirSync, rmSync } from 'node:fs';
 import type * as z from 'zod/mini';
 import { writeDurably, readJsonFile } from '../../shared/files.ts';
@@ -102,7 +103,7 @@ async function drain(server: RouterServer, heir: Heir, told: Signals): Promise<v
   const hurry = (): void => void setTimeout(() => server.breakOff(), graceMs).unref();
   if (heir.gone.aborted) hurry();
   else heir.gone.addEventListener('abort', hurry);
-  void told.next().then(hurry);
+  void told.end().then(hurry);
   await server.retire(drainMs);
   drained.abort();
   await reporting;
@@ -111,22 +112,31 @@ async function drain(server: RouterServer, heir: Heir, told: Signals): Promise<v
 interface Signals {
   /** The next signal: end (SIGTERM, SIGINT), or hand over (SIGHUP). */
   next(): Promise<'end' | 'restart'>;
+  /** SIGTERM or SIGINT; it stays the next. */
+  end(): Promise<void>;
 }
 
 function untilTold(): Signals {
-  const pending: ('end' | 'restart')[] = [];
+  const ended = Promise.race(['SIGTERM', 'SIGINT'].map((signal) => once(process, signal)));
+  let restarts = 0;
   let wake = (): void => undefined;
-  const hear = (what: 'end' | 'restart') => (): void => {
-    pending.push(what);
+  process.on('SIGHUP', () => {
+    restarts++;
     wake();
-  };
-  process.on('SIGTERM', hear('end'));
-  process.on('SIGINT', hear('end'));
-  process.on('SIGHUP', hear('restart'));
+  });
   return {
+    async end() {
+      await ended;
+    },
     async next() {
-      while (pending.length === 0) await new Promise<void>((resolve) => (wake = resolve));
-      return pending.includes('end') ? 'end' : pending.shift()!;
+      const restart = new Promise<'restart'>((resolve) => {
+        wake = () => resolve('restart');
+        if (restarts > 0) wake();
+      });
+      const what = await Promise.race([ended.then((): 'end' => 'end'), restart]);
+      // However many asked for it: one restart is what they want.
+      restarts = 0;
+      return what;
     },
   };
 }

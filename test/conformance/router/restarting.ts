@@ -26,9 +26,7 @@ export function restarting(make: MakeRouter, lacks: readonly Lack[]): void {
     };
     const asked = Promise.all([ask(false), ask(kept), ask(false)]);
     for (let round = 0; round < 3; round++) {
-      const processes = made.processes();
-      made.restart();
-      await expect.poll(() => made.processes().some((pid) => !processes.includes(pid)), { timeout: 10_000 }).toBe(true);
+      await made.restart();
       const enough = answered + 50;
       await expect.poll(() => answered >= enough, { timeout: 10_000 }).toBe(true);
     }
@@ -50,9 +48,7 @@ export function restarting(make: MakeRouter, lacks: readonly Lack[]): void {
       const request = 'GET / HTTP/1.1\r\nHost: k.test\r\n\r\n';
       client.write(request);
       await client.until(/first$/);
-      const processes = made.processes();
-      made.restart();
-      await expect.poll(() => made.processes().some((pid) => !processes.includes(pid)), { timeout: 10_000 }).toBe(true);
+      await made.restart();
       await made.router.apply(tableOf({ k: { servers: [await app('second')] } }));
       client.write(request);
       await client.until(/second$/);
@@ -73,8 +69,7 @@ export function restarting(make: MakeRouter, lacks: readonly Lack[]): void {
     const open = fetchText(url, { headers });
     await expect.poll(() => release !== undefined).toBe(true);
     const processes = made.processes();
-    made.restart();
-    await expect.poll(() => made.processes().some((pid) => !processes.includes(pid)), { timeout: 10_000 }).toBe(true);
+    await made.restart();
     // Out of the table, and yet not free to go.
     const { open: counted } = await made.router.apply(tableOf({ k: { servers: [] } }));
     expect(counted).toEqual({ 'k-0': 1 });

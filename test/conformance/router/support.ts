@@ -7,8 +7,8 @@ export interface RouterUnderTest {
   router: Router;
   /** Processes of the router, also of one that is about to end. */
   processes(): number[];
-  /** Asks it to exchange its processes (SIGHUP); returns at once. */
-  restart(): void;
+  /** Has it exchange its processes (SIGHUP); resolves when that is done. */
+  restart(): Promise<void>;
   /** Kills the router as `kill -9` does. */
   kill(): Promise<void>;
   /** Lines of one of its access logs so far (`app_a.log`, `-.log`), by field. */
