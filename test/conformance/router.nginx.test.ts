@@ -68,7 +68,7 @@ async function make(options: MakeOptions = {}): Promise<RouterUnderTest & { dire
     router,
     directory,
     processes: () => processesOf(directory),
-    restart: () => void reload(nginxFiles(directory), masterOf(directory)),
+    restart: () => reload(nginxFiles(directory), masterOf(directory)),
     kill: async () => {
       for (const pid of made.processes()) sendSignal(pid, 'SIGKILL');
       await eventually('the router to be dead', () => made.processes().length === 0);
