@@ -147,6 +147,8 @@ const schemasElsewhere: Readonly<Record<string, string>> = {
   'src/router/embedded/handover.ts': 'messages between two processes of the router',
   'src/router/embedded/layout.ts': 'file of the router: where it listens',
   'src/router/embedded/options.ts': 'file of the router: its options',
+  'src/router/nginx/layout.ts': 'file of the router: which nginx runs',
+  'src/router/nginx/shape.ts': 'file of the router: what nginx has in its configuration',
   'src/router/embedded/table-file.ts': 'the outside of a table, whose parts are of the contract',
   'src/shared/data-format.ts': 'file: the version of a data directory',
   'src/shared/lock-file.ts': 'file: who holds a lock',

@@ -52,7 +52,7 @@ describe('parts', () => {
 const drivers: readonly { kind: string; names: Readonly<Record<string, readonly string[]>> }[] = [
   { kind: 'cloud', names: { speedycloud: ['src/clouds/speedycloud.ts', 'src/clouds/speedycloud/'] } },
   { kind: 'engine', names: { agents: ['src/engines/agents/'] } },
-  { kind: 'router', names: { embedded: ['src/router/embedded/'] } },
+  { kind: 'router', names: { embedded: ['src/router/embedded/'], nginx: ['src/router/nginx/'] } },
   {
     kind: 'runtime',
     names: { process: ['src/agent/runtimes/process.ts'], sandbox: ['src/agent/runtimes/sandbox.ts'] },

@@ -68,14 +68,13 @@ function configurationText(options: NginxOptions): string {
   const { directory, files, program, workers, root } = options;
   return `${root ? 'user root;\n' : ''}worker_processes ${workers};
 ${root ? 'worker_rlimit_nofile 40000;\n' : ''}pid ${quoted(files.pid)};
-error_log ${quoted(files.errors)} ${process.env.NGX_DEBUG ?? 'crit'};
+error_log ${quoted(files.errors)} crit;
 working_directory ${quoted(directory)};
 pcre_jit on;
 load_module ${program.modules}/ndk_http_module.so;
 load_module ${program.modules}/ngx_http_lua_module.so;
 ${options.stream === '' ? '' : `load_module ${program.modules}/ngx_stream_module.so;\n`}events {
   worker_connections 16384;
-  multi_accept on;
 }
 ${options.stream}http {
 ${httpText(options)}
@@ -118,7 +117,7 @@ ${upstreamText('paas_h2c')}
     location / { content_by_lua_block { require("paas.admin").content() } }
   }
   server {
-    listen ${listenAt(address, port)} deferred;
+    listen ${listenAt(address, port)} reuseport deferred;
 ${tlsPort === undefined ? '' : tlsText(options, tlsPort)}    set $paas_upgrade "";
     set $paas_connection "";
     set $paas_traceparent "";
@@ -186,10 +185,14 @@ ${trusted.map((proxy) => `    ${proxy} 1;`).join('\n')}
     "~^1 (?:.*,)?\\s*([^,\\s]+)\\s*$" $1;
     default $remote_addr;
   }
-  map "$paas_trusted$http_x_forwarded_proto" $paas_proto { "~^1(https?)$" $1; default $scheme; }
-  map "$paas_trusted$http_x_forwarded_host" $paas_forwarded_host { "~^1(.+)$" $1; default $http_host; }
-  map "$paas_trusted$http_x_forwarded_port" $paas_forwarded_port { "~^1([0-9]+)$" $1; default $server_port; }
-  map "$paas_trusted$http_forwarded" $paas_forwarded { "~^1(.+)$" $1; default ""; }
+${sentText('http_x_forwarded_proto', 'paas_proto', '(https?)', '$scheme')}
+${sentText('http_x_forwarded_host', 'paas_forwarded_host', '(.+)', '$http_host')}
+${sentText('http_x_forwarded_port', 'paas_forwarded_port', '([0-9]+)', '$server_port')}
+${sentText('http_forwarded', 'paas_forwarded', '(.+)', '""')}
+  map $paas_request_id $paas_logged_id { "~=" "\\"$paas_request_id\\""; default $paas_request_id; }
+  map "" $paas_logged {
+    default "$body_bytes_sent client=$paas_client request_id=$paas_logged_id trace_id=$paas_trace_id";
+  }
   map $http_x_request_id $paas_request_id {
     "" $request_id;
     "~^[A-Za-z0-9._~+/=:@-]{1,200}$" $http_x_request_id;
@@ -211,6 +214,11 @@ ${trusted.map((proxy) => `    ${proxy} 1;`).join('\n')}
     default 1;
   }`;
 }
+
+/** What a trusted proxy said, else the router's own. Without the header, as for most, no expression is tried. */
+const sentText = (header: string, name: string, form: string, own: string): string =>
+  `  map $${header} $${name} { "" ${own}; default $${name}_sent; }
+  map "$paas_trusted$${header}" $${name}_sent { "~^1${form}$" $1; default ${own}; }`;
 
 const upstreamText = (name: string): string => `  upstream ${name} {
     server 0.0.0.1;
@@ -279,7 +287,7 @@ export const grpcText = `${commonText('grpc')}
 ${headersText('grpc_set_header')}`;
 
 function tlsText({ files, address }: NginxOptions, tlsPort: number): string {
-  return `    listen ${listenAt(address, tlsPort)} ssl http2 deferred;
+  return `    listen ${listenAt(address, tlsPort)} ssl http2 reuseport deferred;
     ssl_certificate ${quoted(`${files.tls}/first.crt`)};
     ssl_certificate_key ${quoted(`${files.tls}/first.key`)};
     ssl_certificate_by_lua_block { require("paas.tls").certificate() }

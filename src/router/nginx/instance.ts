@@ -1,23 +1,24 @@
 /** One nginx on this host: its configuration on disk, its start, its reloads and what it says of itself. */
 import { randomUUID } from 'node:crypto';
-import { chmodSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { isIPv6 } from 'node:net';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Backend } from '../../shared/contracts/routes.ts';
-import { errnoOf, PaasError } from '../../shared/errors.ts';
+import { PaasError } from '../../shared/errors.ts';
 import { readJsonFile, writeDurably } from '../../shared/files.ts';
 import { isAlive, listDescendants, type ProcessIdentity } from '../../shared/processes.ts';
 import type { RouterConfig } from '../port.ts';
 import { askNginx, askStatus, unreachable, type NginxStatus } from './admin.ts';
 import { makeConfiguration, type Configuration } from './configuration.ts';
-import { maxSocketPath, type NginxFiles, type Running } from './layout.ts';
+import type { NginxFiles, Running } from './layout.ts';
 import { luaFiles } from './lua/index.ts';
 import { endMaster, endOrphans, identify, lastRun, livingMaster, reload } from './master.ts';
 import { pagesLua } from './page-texts.ts';
 import { choosePort, portProblem, tryPort, untilClosed } from './ports.ts';
 import { findNginx } from './programs.ts';
+import { prepareDirectory, startFailure } from './start.ts';
 import { emptyShape, locationOf, shape as shapeSchema, type Location, type Shape } from './shape.ts';
 import { trySnippet } from './snippet.ts';
 import { streamText } from './stream.ts';
@@ -202,7 +203,7 @@ export class Instance {
 
   async #start(): Promise<NginxStatus> {
     const program = findNginx();
-    this.#prepareDirectory();
+    prepareDirectory(this.#config.directory, this.#files);
     await endOrphans(this.#config.directory, this.#files);
     const last = lastRun(this.#files);
     const port = await choosePort(this.#config.address, this.#config.port, last?.port);
@@ -221,7 +222,7 @@ export class Instance {
     const detached = { logFile: this.#files.output, env: {} };
     const pid = await this.#config.spawnDetached([...argv, '-g', 'daemon off;'], detached);
     const master = identify(pid);
-    if (!master) throw this.#failure();
+    if (!master) throw startFailure(this.#files);
     writeDurably(this.#files.running, JSON.stringify({ ...master, settings: this.#settings, ...ports }));
     const status = await this.#whenReady(master, Date.now() + startTimeoutMs, (id) => id === configuration.id);
     if (status) {
@@ -229,18 +230,11 @@ export class Instance {
       this.#inForce = possible;
       return status;
     }
-    if (!isAlive(master)) throw this.#failure();
+    if (!isAlive(master)) throw startFailure(this.#files);
     await endMaster(master);
     throw new PaasError('timeout', `nginx did not begin to answer within ${startTimeoutMs / 1000} s.`, {
       hint: `See ${this.#files.errors}.`,
     });
-  }
-
-  /** Why nginx ended at once, in its own words. */
-  #failure(): PaasError {
-    const said = [this.#files.output, this.#files.errors].map(tail).join('\n');
-    const [, reason = 'it gave no reason'] = /\[emerg\] (?:\d+#\d+: )?([^\n]*)/.exec(said) ?? [];
-    return new PaasError('unavailable', `nginx does not start: ${reason}.`, { hint: `See ${this.#files.output}.` });
   }
 
   #savedShape(): Shape {
@@ -268,19 +262,6 @@ export class Instance {
     return configuration;
   }
 
-  #prepareDirectory(): void {
-    const { socket, temporary, accessLogs, tls } = this.#files;
-    if (Buffer.byteLength(socket) > maxSocketPath) {
-      throw new PaasError('unsupported', `The path of the router's control socket is too long: ${socket}`, {
-        hint: `A unix socket's path may have ${maxSocketPath} bytes: use a data directory with a shorter path.`,
-      });
-    }
-    const { directory } = this.#config;
-    mkdirSync(directory, { recursive: true, mode: 0o700 });
-    if ((statSync(directory).mode & 0o077) !== 0) chmodSync(directory, 0o700);
-    for (const path of [temporary, accessLogs, tls]) mkdirSync(path, { recursive: true, mode: 0o700 });
-  }
-
   /** The status as soon as a worker with the wanted configuration answers; null when the master ends, or at the deadline. */
   async #whenReady(
     master: ProcessIdentity,
@@ -298,14 +279,5 @@ export class Instance {
       if (!alive || Date.now() > deadline) return null;
       await sleep(pollMs);
     }
-  }
-}
-
-function tail(path: string): string {
-  try {
-    return readFileSync(path, 'utf8').slice(-4096);
-  } catch (error) {
-    if (errnoOf(error) === 'ENOENT') return '';
-    throw error;
   }
 }

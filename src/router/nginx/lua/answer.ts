@@ -73,7 +73,7 @@ function M.log()
   end
   local ep = st.ep or st.last
   leave(st)
-  if st.waits then rare.unwait(st) end
+  if st.waits then require("paas.queue").unwait(st) end
   local backend = st.backend
   local reason = st.error
   if ep then
@@ -90,6 +90,7 @@ function M.log()
   elseif not reason and status == 499 then reason = "client-gone" end
   logs.write(backend and backend.id or "", st.host or "-", status, ms, st.first and floor((st.first - started()) * 1000 + 0.5),
     ep, reason)
+  requests.free(st)
 end
 
 -- Breaks off requests whose instance took too long to begin its answer: nginx has one time-out for the wait and for

@@ -12,7 +12,7 @@ function M.master()
     require("paas.table").load(settings.directory .. "/table.txt")
   end
   -- Loaded once here rather than in each worker.
-  for _, name in ipairs({ "requests", "table", "rare", "route", "page", "logs", "answer", "gray", "admin", "tls" }) do
+  for _, name in ipairs({ "requests", "table", "rare", "route", "queue", "page", "logs", "answer", "gray", "admin", "tls" }) do
     require("paas." .. name)
   end
 end

@@ -8,6 +8,7 @@ import { bootLua } from './boot.ts';
 import { grayLua } from './gray.ts';
 import { logsLua } from './logs.ts';
 import { pageLua } from './page.ts';
+import { queueLua } from './queue.ts';
 import { rareLua } from './rare.ts';
 import { requestsLua } from './requests.ts';
 import { routeLua } from './route.ts';
@@ -22,6 +23,7 @@ export const luaFiles: Readonly<Record<string, string>> = {
   'gray.lua': grayLua,
   'logs.lua': logsLua,
   'page.lua': pageLua,
+  'queue.lua': queueLua,
   'rare.lua': rareLua,
   'requests.lua': requestsLua,
   'route.lua': routeLua,

@@ -12,7 +12,8 @@ int rename(const char *from, const char *to);
 ]]
 
 local ngx, var = ngx, ngx.var
-local concat, byte, format, gsub = table.concat, string.byte, string.format, string.gsub
+local concat = table.concat
+local byte, find, format, gsub, sub = string.byte, string.find, string.format, string.gsub, string.sub
 local M = {}
 local pending, names = {}, {}
 
@@ -22,18 +23,28 @@ local mostBytes = 256 * 1024 * 1024
 local rotateBytes = 16 * 1024 * 1024
 local mostPending = 100000
 
+local function escaped(char)
+  if char == '"' or char == "\\" then return "\\" .. char end
+  return format("\\u%04x", byte(char))
+end
+
+-- What was asked about lately: methods, hosts, paths and names come again and again.
+local quoted, known = {}, 0
+
 local function quote(text)
-  if ngx.re.find(text, [=[^[\x21\x23-\x3c\x3e-\x5b\x5d-\x7e]+$]=], "jo") then return text end
-  return '"' .. gsub(text, '[%c"\\\127-\255]', function(char)
-    if char == '"' or char == "\\" then return "\\" .. char end
-    return format("\\u%04x", byte(char))
-  end) .. '"'
+  local done = quoted[text]
+  if done then return done end
+  if ngx.re.find(text, [=[^[\x21\x23-\x3c\x3e-\x5b\x5d-\x7e]+$]=], "jo") then done = text
+  else done = '"' .. gsub(text, '[%c"\\\127-\255]', escaped) .. '"' end
+  if known >= 5000 then quoted, known = {}, 0 end
+  quoted[text], known = done, known + 1
+  return done
 end
 
 local function path()
   local uri = var.request_uri or "-"
-  local query = string.find(uri, "?", 1, true)
-  return query and string.sub(uri, 1, query - 1) or uri
+  local query = find(uri, "?", 1, true)
+  return query and sub(uri, 1, query - 1) or uri
 end
 
 -- A line in the form of src/shared/access-line.ts.
@@ -46,12 +57,14 @@ function M.write(id, host, status, ms, first, ep, reason)
   end
   local n = lines.n
   if n >= mostPending then return end
+  -- "BYTES client=… request_id=… trace_id=…", put together by nginx.
+  local rest = var.paas_logged
+  local blank = find(rest, " ", 1, true)
   local line = "method=" .. quote(var.request_method or "-") .. " host=" .. quote(host) .. " path=" .. quote(path())
-    .. " status=" .. status .. " bytes=" .. (var.body_bytes_sent or 0) .. " ms=" .. ms
+    .. " status=" .. status .. " bytes=" .. sub(rest, 1, blank - 1) .. " ms=" .. ms
   if first then line = line .. " first_ms=" .. first end
   if ep then line = line .. " instance=" .. quote(ep.name) .. " release=" .. ep.release end
-  line = line .. " client=" .. quote(var.paas_client or "-") .. " request_id=" .. quote(var.paas_request_id or "-")
-    .. " trace_id=" .. (var.paas_trace_id or "-")
+  line = line .. sub(rest, blank)
   if reason then line = line .. " error=" .. reason end
   lines[n + 1] = line
   lines.n = n + 1

@@ -10,6 +10,8 @@ local get, cast, tonumber = base.get_request, ffi.cast, tonumber
 local number = ffi.typeof("uintptr_t")
 local M = {}
 local all = {}
+local spare, spares = {}, 0
+local new, clear = require "table.new", require "table.clear"
 M.all = all
 
 function M.key()
@@ -26,7 +28,13 @@ function M.begin()
   local k = key()
   local st = all[k]
   if not st then
-    st = { ep = nil, backend = nil, host = nil, asked = nil, first = nil, eps = nil, tried = nil }
+    st = spare[spares]
+    if st then
+      spare[spares] = nil
+      spares = spares - 1
+    else
+      st = new(0, 16)
+    end
     all[k] = st
   end
   return st
@@ -37,6 +45,15 @@ function M.finish()
   local st = all[k]
   all[k] = nil
   return st
+end
+
+-- Gives a record back, of which nothing is used any more.
+function M.free(st)
+  clear(st)
+  if spares < 1000 then
+    spares = spares + 1
+    spare[spares] = st
+  end
 end
 
 function M.enter(st, ep)

@@ -91,7 +91,7 @@ function M.access()
   local eps = st.eps or backend.eps
   local ep = choose(eps, nil)
   if not ep then return rare.fail(st, rare.without(backend)) end
-  if backend.limits then ep = rare.admit(st, backend, eps, ep) end
+  if backend.limits then ep = require("paas.queue").admit(st, backend, eps, ep) end
   requests.enter(st, ep)
   local location = st.location or backend.location
   if location then return ngx.exec(location) end

@@ -1,0 +1,104 @@
+/** `paas.queue`: requests that wait until an instance of their app has room. */
+export const queueLua = String.raw`
+local state = require "paas.state"
+local tables = require "paas.table"
+local rare = require "paas.rare"
+
+local ngx = ngx
+local now, fail = ngx.now, rare.fail
+local dict = ngx.shared.paas
+local M = {}
+
+-- Requests of this worker that wait, by the slot that they are counted under; the oldest first.
+local lines = {}
+
+-- Takes a request out of its line.
+function M.unwait(st)
+  local slot = st.waits
+  if not slot then return end
+  st.waits = nil
+  local column, line = state.column, lines[slot]
+  column.waiting[slot] = column.waiting[slot] - 1
+  for i = 1, #line do
+    if line[i] == st then
+      table.remove(line, i)
+      break
+    end
+  end
+  column.oldest[slot] = line[1] and line[1].since or 0
+  if not line[1] then lines[slot] = nil end
+end
+
+local function wait(st, slot)
+  local column, line = state.column, lines[slot]
+  if not line then
+    line = {}
+    lines[slot] = line
+  end
+  ngx.update_time()
+  st.waits, st.since = slot, now()
+  line[#line + 1] = st
+  column.waiting[slot] = column.waiting[slot] + 1
+  column.oldest[slot] = line[1].since
+end
+
+-- Whether nobody in any worker waits for longer.
+local function first(st)
+  if lines[st.waits][1] ~= st then return false end
+  local shared, slot = state.shared, st.waits
+  for i = 0, shared.columns - 1 do
+    local since = shared.column[i].oldest[slot]
+    if since ~= 0 and since < st.since then return false end
+  end
+  return true
+end
+
+-- The own request is counted before the look at the sum, with the dictionary's lock as a fence between: of two workers
+-- that count at once at least one sees the other.
+local function hasRoom(ep, limit)
+  local open, slot = state.column.open, ep.slot
+  open[slot] = open[slot] + 1
+  dict:get("version")
+  local room = state.open(slot) <= limit
+  open[slot] = open[slot] - 1
+  return room
+end
+
+-- Waits until an endpoint has room.
+-- @return the endpoint
+function M.admit(st, backend, eps, ep)
+  local limits = backend.limits
+  if not limits.concurrency then return ep end
+  local choose = require("paas.route").choose
+  local values = { app = backend.app, flags = backend.flags }
+  local line = eps[1].slot
+  if state.waiting(line) == 0 and hasRoom(ep, limits.concurrency) then return ep end
+  if state.waiting(line) >= (limits.queue or 0) * #eps then return fail(st, "queueFull", values) end
+  wait(st, line)
+  local deadline = now() + (limits.queueMs or 10000) / 1000
+  while true do
+    if first(st) then
+      -- The table may be another one by now.
+      tables.sync()
+      local fresh = tables.record(st.key)
+      if fresh and fresh ~= backend then
+        backend, st.backend = fresh, fresh
+        eps = fresh.gray and require("paas.gray").select(st, fresh) or fresh.eps
+        limits = fresh.limits or {}
+      end
+      ep = choose(eps, nil)
+      if ep and (not limits.concurrency or hasRoom(ep, limits.concurrency)) then
+        M.unwait(st)
+        return ep
+      end
+    end
+    if now() >= deadline then
+      M.unwait(st)
+      return fail(st, "queueTimeout", values)
+    end
+    ngx.sleep(0.003)
+  end
+end
+
+return M
+`;
