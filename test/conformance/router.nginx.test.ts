@@ -5,21 +5,24 @@ import {
   mkdtempSync,
   openSync,
   readFileSync,
-  realpathSync,
   readlinkSync,
+  realpathSync,
   rmSync,
+  statSync,
+  truncateSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { afterEach, describe, expect, it } from 'vitest';
 import { nginxFiles } from '../../src/router/nginx/layout.ts';
 import { reload } from '../../src/router/nginx/master.ts';
 import type { RouterConfig, RunProgram, SpawnDetached } from '../../src/router/port.ts';
 import { createRouter } from '../../src/router/registry.ts';
 import { readAccessLine } from '../../src/shared/access-line.ts';
 import { listProcesses, sendSignal } from '../../src/shared/processes.ts';
-import { eventually } from '../support/wire.ts';
+import { eventually, fetchText, httpServer } from '../support/wire.ts';
 import { routerConformance } from './router.suite.ts';
-import type { MakeOptions, RouterUnderTest } from './router/support.ts';
+import { CleanUp, tableOf, type MakeOptions, type RouterUnderTest } from './router/support.ts';
 
 const spawnDetached: SpawnDetached = (argv, { logFile, env }) => {
   const log = openSync(logFile, 'a', 0o600);
@@ -94,3 +97,116 @@ async function make(options: MakeOptions = {}): Promise<RouterUnderTest & { dire
 }
 
 routerConformance('nginx', make, ['trailers', 'interim', 'lines', 'framing', 'early', 'duplex', 'h2c', 'handover']);
+
+describe('nginx as a router', () => {
+  const cleanUp = new CleanUp();
+  afterEach(() => cleanUp.run());
+  const running = async () => {
+    const made = await make();
+    cleanUp.add({ close: () => made.dispose() });
+    return made;
+  };
+  const app = async (text: string) => cleanUp.add(await httpServer((_request, response) => response.end(text)));
+  const get = (url: string, host: string) => fetchText(url, { headers: { host } });
+
+  it('keeps its files to itself', async () => {
+    const { directory, router } = await running();
+    await router.apply(tableOf({}));
+    expect(statSync(directory).mode & 0o777).toBe(0o700);
+    for (const name of ['admin.sock', 'table.txt', 'running.json', 'router.out', 'nginx.conf'])
+      expect(statSync(join(directory, name)).mode & 0o777).toBe(0o600);
+  });
+
+  it('takes a table without a reload', async () => {
+    const { router, ...made } = await running();
+    const before = made.processes();
+    for (let i = 0; i < 5; i++) await router.apply(tableOf({ [`k${i}`]: { servers: [await app('x')] } }));
+    expect(made.processes()).toEqual(before);
+  });
+
+  it('is taken up by a new agent with what it has open', async () => {
+    const { directory, router } = await running();
+    let release: (() => void) | undefined;
+    const slow = cleanUp.add(await httpServer((_request, response) => (release = () => response.end('whole'))));
+    const { url } = await router.apply(tableOf({ k: { servers: [slow] } }));
+    const open = get(url, 'k.test');
+    await expect.poll(() => release !== undefined).toBe(true);
+    const next = createRouter('nginx', configured({}, directory));
+    expect((await next.start()).open).toEqual({ 'k-0': 1 });
+    expect((await next.apply(tableOf({ n: { servers: [await app('n')] } }))).open).toEqual({ 'k-0': 1 });
+    expect((await get(url, 'n.test')).body).toBe('n');
+    release!();
+    expect((await open).body).toBe('whole');
+    await expect.poll(async () => (await next.observe()).open).toEqual({});
+  });
+
+  it('ends the workers that a killed master left, and serves the same table on the same port', async () => {
+    const { directory, router, ...made } = await running();
+    const { url } = await router.apply(tableOf({ k: { servers: [await app('kept')] } }));
+    const left = made.processes().filter((pid) => pid !== masterOf(directory));
+    sendSignal(masterOf(directory), 'SIGKILL');
+    await expect
+      .poll(() =>
+        router.observe().then(
+          () => 'answers',
+          () => 'away',
+        ),
+      )
+      .toBe('away');
+    expect((await router.start()).url).toBe(url);
+    expect((await get(url, 'k.test')).body).toBe('kept');
+    expect(made.processes().filter((pid) => left.includes(pid))).toEqual([]);
+  });
+
+  it('forgets what a worker had open that was killed', async () => {
+    const { directory, router, ...made } = await running();
+    const never = cleanUp.add(await httpServer(() => undefined));
+    const { url } = await router.apply(tableOf({ k: { servers: [never] } }));
+    const lost = get(url, 'k.test').catch(() => 'lost');
+    await expect.poll(async () => (await router.observe()).open).toEqual({ 'k-0': 1 });
+    for (const pid of made.processes()) if (pid !== masterOf(directory)) sendSignal(pid, 'SIGKILL');
+    expect(await lost).toBe('lost');
+    await expect
+      .poll(() =>
+        router.observe().then(
+          ({ open }) => open,
+          () => null,
+        ),
+      )
+      .toEqual({});
+  });
+
+  it('says that the saved table is damaged, and takes another', async () => {
+    const made = await running();
+    await made.router.apply(tableOf({}));
+    await made.kill();
+    truncateSync(join(made.directory, 'table.txt'), 10);
+    const next = createRouter('nginx', configured({}, made.directory));
+    expect(await next.start()).toMatchObject({ version: 0, problems: [expect.stringContaining('damaged')] });
+    expect((await next.apply(tableOf({}))).problems).toEqual([]);
+  });
+
+  it("puts an app's own configuration around its requests, and leaves out what nginx refuses", async () => {
+    const { router } = await running();
+    const table = tableOf({ own: { servers: [await app('own')] }, bad: { servers: [await app('bad')] } });
+    table.backends.own!.nginx = 'add_header X-Own "yes";\nproxy_set_header X-Team shop;';
+    table.backends.bad!.nginx = 'add_header;';
+    const { url, problems } = await router.apply(table);
+    expect(problems).toEqual([expect.stringMatching(/default\/dev\/bad is left out: line 1: .*add_header/)]);
+    const answer = await get(url, 'own.test');
+    expect(answer).toMatchObject({ status: 200, body: 'own' });
+    expect(answer.headers['x-own']).toBe('yes');
+    expect((await get(url, 'bad.test')).body).toBe('bad');
+    const without = await router.apply(tableOf({ own: { servers: [await app('plain')] } }));
+    expect(without.problems).toEqual([]);
+    expect((await get(url, 'own.test')).headers['x-own']).toBeUndefined();
+  });
+
+  it("says what is wrong with an app's own configuration, by line", async () => {
+    const { router } = await running();
+    expect(await router.checkSnippet!('proxy_read_timeout 5m;\ngzip on;')).toEqual([]);
+    expect(await router.checkSnippet!('gzip on;\n\nclient_max_body_size many;')).toEqual([
+      { line: 3, message: expect.stringContaining('client_max_body_size') as string },
+    ]);
+  });
+});

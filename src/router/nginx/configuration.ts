@@ -7,6 +7,7 @@ import { isIPv6 } from 'node:net';
 import { latencyBounds } from '../../shared/contracts/routes.ts';
 import { maxCounters, maxSlots, type NginxFiles } from './layout.ts';
 import { luaLiteral } from './literal.ts';
+import { grpcText, proxyText, settingsText } from './passing.ts';
 import type { NginxProgram } from './programs.ts';
 import type { Location } from './shape.ts';
 
@@ -31,9 +32,6 @@ export interface NginxOptions {
   /** The `stream` block, or ''. */
   stream: string;
 }
-
-/** Longest pause between two reads of a response that has begun, or of a WebSocket. */
-const idleMs = 24 * 3600 * 1000;
 
 /** Where nginx goes with requests that it could not read: they have no path, which a named location would need. */
 const faultPage = '/.paas/fault';
@@ -118,7 +116,7 @@ ${upstreamText('paas_h2c')}
   }
   server {
     listen ${listenAt(address, port)} reuseport deferred;
-${tlsPort === undefined ? '' : tlsText(options, tlsPort)}    set $paas_upgrade "";
+${tlsPort === undefined ? '' : tlsText(options, tlsPort)}${settingsText}    set $paas_upgrade "";
     set $paas_connection "";
     set $paas_traceparent "";
     error_page 413 =413 @page;
@@ -227,64 +225,6 @@ const upstreamText = (name: string): string => `  upstream ${name} {
     keepalive_requests 1000000;
     keepalive_timeout 800ms;
   }`;
-
-/** What goes to an instance, for each way of speaking to it. */
-const headersText = (directive: string): string =>
-  (
-    [
-      ['X-Forwarded-For', '$paas_forwarded_for'],
-      ['X-Forwarded-Proto', '$paas_proto'],
-      ['X-Forwarded-Host', '$paas_forwarded_host'],
-      ['X-Forwarded-Port', '$paas_forwarded_port'],
-      ['Forwarded', '$paas_forwarded'],
-      ['X-Request-Id', '$paas_request_id'],
-      ['traceparent', '"00-$paas_trace_id-$paas_span_id-$paas_trace_flags"'],
-      ['tracestate', '$paas_trace_state'],
-      ['Keep-Alive', '""'],
-      ['Proxy-Connection', '""'],
-      ['Proxy-Authorization', '""'],
-      ['HTTP2-Settings', '""'],
-      ['Expect', '""'],
-    ] as const
-  )
-    .map(([name, value]) => `      ${directive} ${name} ${value};`)
-    .join('\n');
-
-/** Orders to nginx that an instance must not give. */
-const ignored = {
-  proxy: 'X-Accel-Expires X-Accel-Redirect X-Accel-Limit-Rate X-Accel-Buffering X-Accel-Charset',
-  grpc: 'X-Accel-Redirect X-Accel-Charset',
-};
-
-/** Shared by locations that pass requests on; the answer's head is looked at in Lua. */
-const commonText = (kind: 'proxy' | 'grpc'): string => `      ${kind}_connect_timeout 5s;
-      ${kind}_send_timeout 60s;
-      ${kind}_read_timeout ${idleMs}ms;
-      ${kind}_next_upstream error timeout;
-      ${kind}_socket_keepalive on;
-      ${kind}_ignore_headers ${ignored[kind]};
-      ${kind}_pass_header Server;
-      ${kind}_pass_header Date;
-      add_header X-Request-Id $paas_answered_id always;
-      header_filter_by_lua_block { require("paas.answer").header() }`;
-
-export const proxyText = `${commonText('proxy')}
-      proxy_http_version 1.1;
-      proxy_request_buffering off;
-      proxy_buffering off;
-      proxy_buffer_size 32k;
-      proxy_buffers 4 32k;
-      proxy_redirect off;
-      proxy_set_header Host $http_host;
-      proxy_set_header Connection $paas_connection;
-      proxy_set_header Upgrade $paas_upgrade;
-      proxy_set_header TE "";
-${headersText('proxy_set_header')}`;
-
-export const grpcText = `${commonText('grpc')}
-      grpc_buffer_size 32k;
-      grpc_set_header Host $http_host;
-${headersText('grpc_set_header')}`;
 
 function tlsText({ files, address }: NginxOptions, tlsPort: number): string {
   return `    listen ${listenAt(address, tlsPort)} ssl http2 reuseport deferred;

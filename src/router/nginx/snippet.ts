@@ -6,6 +6,7 @@ import { PaasError } from '../../shared/errors.ts';
 import type { RunProgram } from '../port.ts';
 import { nginxFiles } from './layout.ts';
 import { locationText } from './configuration.ts';
+import { settingsText } from './passing.ts';
 import { findNginx } from './programs.ts';
 
 const testMs = 20_000;
@@ -34,7 +35,7 @@ ${variables.map((name) => `  geo $${name} { default ""; }`).join('\n')}
   upstream paas_h2c { server 127.0.0.1:9; }
   server {
     listen unix:${files.socket};
-`;
+${settingsText}`;
     const location = locationText({ name: '@own', snippet, h2c });
     writeFileSync(files.configuration, `${before}${location}  }\n}\n`, { mode: 0o600 });
     const { code, output } = await run(
