@@ -1,4 +1,6 @@
+import { Agent } from 'node:https';
 import { afterEach, expect, it } from 'vitest';
+import { certificateFor, trusted } from '../../support/certificates.ts';
 import { fetchText, httpServer, keepAliveAgent, rawClient } from '../../support/wire.ts';
 import type { Lack } from '../router.suite.ts';
 import { CleanUp, portOf, tableOf, type MakeRouter } from './support.ts';
@@ -54,6 +56,20 @@ export function restarting(make: MakeRouter, lacks: readonly Lack[]): void {
       await client.until(/second$/);
       client.socket.destroy();
     });
+
+  it('listens for TLS on the same port behind it', async () => {
+    const made = await make({ tlsPort: 0 });
+    cleanUp.add({ close: () => made.dispose() });
+    const app = cleanUp.add(await httpServer((_request, response) => response.end('secure')));
+    const more = { certificates: [await certificateFor('k.test')] };
+    const { tlsUrl } = await made.router.apply(tableOf({ k: { servers: [app] } }, more));
+    await made.restart();
+    const agent = new Agent({ ca: await trusted(), servername: 'k.test' });
+    expect(await fetchText(tlsUrl!, { agent, headers })).toMatchObject({ status: 200, body: 'secure' });
+    const { tlsUrl: after, problems } = await made.router.observe();
+    expect({ after, problems }).toEqual({ after: tlsUrl, problems: [] });
+    agent.destroy();
+  });
 
   it('lets requests end that began before, and counts them until then', async () => {
     const made = await make();
