@@ -32,6 +32,8 @@ export class TableKeeper {
   /** The records that `#releases` has taken up. */
   #indexed: Records | null = null;
   #problem: string | null = null;
+  /** Apps whose rules go by region, which holds for nobody here. */
+  #regional: readonly string[] = [];
   /** What the last table used: a request on its way to an instance may not be counted yet. */
   #last = new Set<string>();
 
@@ -47,6 +49,7 @@ export class TableKeeper {
 
   async put(table: RouteTable, instance: Instance): Promise<NginxStatus> {
     const counted = this.counted;
+    this.#regional = hasRegions(table);
     this.#saveFirst(table);
     const wanted = shapeOf(table);
     // Locations of apps' own are there before a request is sent to them, and until none is.
@@ -158,7 +161,10 @@ export class TableKeeper {
   }
 
   problems(): string[] {
-    return this.#problem === null ? [] : [this.#problem];
+    const regional = this.#regional.map(
+      (app) => `gray rules by region of ${app} hold for nobody: nginx reads no database`,
+    );
+    return [...(this.#problem === null ? [] : [this.#problem]), ...regional];
   }
 
   #load(): void {
@@ -232,6 +238,14 @@ export class TableKeeper {
       this.#problem = `the route table could not be saved: ${errnoOf(error) ?? String(error)}`;
     }
   }
+}
+
+function hasRegions({ backends }: RouteTable): string[] {
+  const rules = Object.values(backends).map(({ app, gray }) => ({
+    app,
+    all: gray?.rules.flatMap(({ all }) => all) ?? [],
+  }));
+  return rules.filter(({ all }) => all.some(({ kind }) => kind === 'region')).map(({ app }) => app);
 }
 
 function union(some: readonly Location[], others: readonly Location[]): Location[] {

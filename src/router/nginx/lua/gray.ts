@@ -117,10 +117,8 @@ local tests = {
     end
     return within(asker.bytes, network, bits)
   end,
-  region = function(condition, asker)
-    if not asker.regions then asker.regions = require("paas.regions").of(asker.address, asker.meta.regions) end
-    return asker.regions[condition.region] or false
-  end,
+  -- No database is read here, so it holds for nobody; the driver says so in its status.
+  region = function() return false end,
   percent = function(condition, asker)
     return condition.below > 0 and share(asker) < condition.below
   end,
