@@ -20,7 +20,7 @@ import type { RouterConfig, RunProgram, SpawnDetached } from '../../src/router/p
 import { createRouter } from '../../src/router/registry.ts';
 import { readAccessLine } from '../../src/shared/access-line.ts';
 import { listProcesses, sendSignal } from '../../src/shared/processes.ts';
-import { eventually, fetchText, httpServer } from '../support/wire.ts';
+import { eventually, fetchText, freePort, httpServer, rawClient, tcpServer } from '../support/wire.ts';
 import { routerConformance } from './router.suite.ts';
 import { CleanUp, tableOf, type MakeOptions, type RouterUnderTest } from './router/support.ts';
 
@@ -96,7 +96,17 @@ async function make(options: MakeOptions = {}): Promise<RouterUnderTest & { dire
   return made;
 }
 
-routerConformance('nginx', make, ['trailers', 'interim', 'lines', 'framing', 'early', 'duplex', 'h2c', 'handover']);
+routerConformance('nginx', make, [
+  'trailers',
+  'interim',
+  'lines',
+  'framing',
+  'early',
+  'duplex',
+  'h2c',
+  'handover',
+  'failover',
+]);
 
 describe('nginx as a router', () => {
   const cleanUp = new CleanUp();
@@ -105,6 +115,42 @@ describe('nginx as a router', () => {
     const made = await make();
     cleanUp.add({ close: () => made.dispose() });
     return made;
+  it('takes other instances of a TCP route without a reload, and leaves its connections alone', async () => {
+    const { router, ...made } = await running();
+    const named = async (name: string) =>
+      cleanUp.add(
+        await tcpServer((socket) => {
+          socket.on('data', (data) => socket.write(`${name}:${data.toString()}`)).on('end', () => socket.end());
+        }),
+      );
+    const [one, other] = [await named('one'), await named('other')];
+    const port = await freePort();
+    const route = { routes: [], tcp: [port] };
+    await router.apply(tableOf({ t: { servers: [one], ...route } }));
+    const before = made.processes();
+    const first = rawClient(port);
+    first.write('a');
+    await first.until(/one:a/);
+    await router.apply(tableOf({ u: { servers: [other], ...route } }));
+    const second = rawClient(port);
+    second.write('b');
+    await second.until(/other:b/);
+    first.write('c');
+    await first.until(/one:c/);
+    expect((await router.observe()).open).toEqual({ 't-0': 1, 'u-0': 1 });
+    await router.apply(tableOf({ u: { servers: [one, other], ...route } }));
+    // The next ones go where fewest are open: both have one, then two.
+    const more = [rawClient(port), rawClient(port)];
+    for (const client of more) {
+      client.write('d');
+      await client.until(/:d/);
+    }
+    expect((await router.observe()).open).toMatchObject({ 'u-0': 2, 'u-1': 2 });
+    expect(made.processes()).toEqual(before);
+    for (const client of [first, second, ...more]) client.socket.destroy();
+    await expect.poll(async () => (await router.observe()).open).toEqual({});
+  });
+
   };
   const app = async (text: string) => cleanUp.add(await httpServer((_request, response) => response.end(text)));
   const get = (url: string, host: string) => fetchText(url, { headers: { host } });

@@ -71,7 +71,7 @@ working_directory ${quoted(directory)};
 pcre_jit on;
 load_module ${program.modules}/ndk_http_module.so;
 load_module ${program.modules}/ngx_http_lua_module.so;
-${options.stream === '' ? '' : `load_module ${program.modules}/ngx_stream_module.so;\n`}events {
+${options.stream === '' ? '' : streamModules(program)}events {
   worker_connections 16384;
 }
 ${options.stream}http {
@@ -79,6 +79,9 @@ ${httpText(options)}
 }
 `;
 }
+
+const streamModules = ({ modules }: NginxProgram): string =>
+  `load_module ${modules}/ngx_stream_module.so;\nload_module ${modules}/ngx_stream_js_module.so;\n`;
 
 function httpText(options: NginxOptions): string {
   const { files, address, port, tlsPort, locations, bodies } = options;

@@ -14,14 +14,16 @@ import { askNginx, askStatus, unreachable, type NginxStatus } from './admin.ts';
 import { makeConfiguration, type Configuration } from './configuration.ts';
 import type { NginxFiles, Running } from './layout.ts';
 import { luaFiles } from './lua/index.ts';
+import { tcpJs } from './lua/tcp.ts';
 import { endMaster, endOrphans, identify, lastRun, livingMaster, reload } from './master.ts';
 import { pagesLua } from './page-texts.ts';
 import { choosePort, portProblem, tryPort, untilClosed } from './ports.ts';
-import { findNginx } from './programs.ts';
+import { findNginx, streamMissing } from './programs.ts';
 import { prepareDirectory, startFailure } from './start.ts';
 import { emptyShape, locationOf, shape as shapeSchema, type Location, type Shape } from './shape.ts';
 import { trySnippet } from './snippet.ts';
 import { streamText } from './stream.ts';
+import { forgetConnections } from './tcp-files.ts';
 
 const startTimeoutMs = 20_000;
 const reloadTimeoutMs = 10_000;
@@ -147,8 +149,7 @@ export class Instance {
 
   /** Old workers close the ports that are not listened on any more by themselves, a moment later. */
   async #untilLeft(before: Shape, now: Shape, master: Running): Promise<void> {
-    const kept = new Set(now.tcp.map(({ port }) => port));
-    const left = before.tcp.map(({ port }) => port).filter((port) => !kept.has(port));
+    const left = before.tcp.filter((port) => !now.tcp.includes(port));
     if (before.tls && !now.tls && master.tlsPort !== undefined) left.push(master.tlsPort);
     await untilClosed(left);
   }
@@ -157,12 +158,15 @@ export class Instance {
   async #possible(wanted: Shape): Promise<Shape> {
     const { address, tlsPort } = this.#config;
     const problems: string[] = [];
-    const own = new Set(this.#inForce.tcp.map(({ port }) => port));
-    const tcp = [];
-    for (const one of wanted.tcp) {
-      const problem = own.has(one.port) ? null : (await tryPort(address, one.port)).problem;
-      if (problem === null) tcp.push(one);
-      else problems.push(`TCP port ${one.port} on ${address}: ${problem}`);
+    const own = new Set(this.#inForce.tcp);
+    const tcp: number[] = [];
+    if (wanted.tcp.length > 0 && !findNginx().stream) problems.push(streamMissing);
+    else {
+      for (const port of wanted.tcp) {
+        const problem = own.has(port) ? null : (await tryPort(address, port)).problem;
+        if (problem === null) tcp.push(port);
+        else problems.push(`TCP port ${port} on ${address}: ${problem}`);
+      }
     }
     let tls = wanted.tls && tlsPort !== undefined;
     if (tls && tlsPort !== undefined && !this.#inForce.tls) {
@@ -205,6 +209,7 @@ export class Instance {
     const program = findNginx();
     prepareDirectory(this.#config.directory, this.#files);
     await endOrphans(this.#config.directory, this.#files);
+    forgetConnections(this.#files.tcp);
     const last = lastRun(this.#files);
     const port = await choosePort(this.#config.address, this.#config.port, last?.port);
     this.#inForce = emptyShape;
@@ -252,12 +257,17 @@ export class Instance {
       ...{ directory, files: this.#files, program: findNginx(), address, port: ports.port, epoch: randomUUID() },
       ...{ tlsPort: shape.tls ? ports.tlsPort : undefined, workers: availableParallelism() },
       ...{ root: process.getuid?.() === 0, responseMs: responseTimeoutMs, trustedProxies },
-      ...{ locations: shape.locations, bodies: shape.bodies, stream: streamText(shape.tcp, address) },
+      ...{
+        locations: shape.locations,
+        bodies: shape.bodies,
+        stream: streamText(shape.tcp, address, join(this.#files.lua, 'tcp.js')),
+      },
     });
     const modules = join(this.#files.lua, 'paas');
     mkdirSync(modules, { recursive: true, mode: 0o700 });
     const lua = { ...luaFiles, 'pages.lua': pagesLua(), 'settings.lua': configuration.settings };
     for (const [name, text] of Object.entries(lua)) writeFileSync(join(modules, name), text, { mode: 0o600 });
+    writeFileSync(join(this.#files.lua, 'tcp.js'), tcpJs(this.#files.tcp), { mode: 0o600 });
     writeFileSync(this.#files.configuration, configuration.text, { mode: 0o600 });
     return configuration;
   }

@@ -17,6 +17,8 @@ export interface NginxFiles {
   shape: string;
   /** Certificates and keys that the configuration names. */
   tls: string;
+  /** Where TCP routes lead, and which connections are open (tcp-files.ts). */
+  tcp: string;
   accessLogs: string;
   /** nginx's own error log: empty unless something is badly wrong; lines about single requests are not in it. */
   errors: string;
@@ -37,6 +39,7 @@ export function nginxFiles(directory: string): NginxFiles {
     pid: at('nginx.pid'),
     shape: at('shape.json'),
     tls: at('tls'),
+    tcp: at('tcp'),
     accessLogs: at('access'),
     errors: at('error.log'),
     output: at('router.out'),

@@ -8,28 +8,23 @@ import * as z from 'zod/mini';
 import type { Backend, Certificate, RouteTable } from '../../shared/contracts/routes.ts';
 import { PaasError } from '../../shared/errors.ts';
 
-const tcpPort = z.object({ port: z.int(), servers: z.array(z.object({ address: z.string(), port: z.int() })) });
 const location = z.object({ name: z.string(), app: z.string(), snippet: z.string(), h2c: z.boolean() });
 
 export const shape = z.object({
   /** There are certificates to listen with. */
   tls: z.boolean(),
-  tcp: z.array(tcpPort),
+  /** Ports to listen on for TCP routes. */
+  tcp: z.array(z.int()),
   locations: z.array(location),
   /** Limits of request bodies. */
   bodies: z.array(z.int()),
 });
 export type Shape = z.infer<typeof shape>;
-export type TcpPort = z.infer<typeof tcpPort>;
 export type Location = z.infer<typeof location>;
 
 export const emptyShape: Shape = { tls: false, tcp: [], locations: [], bodies: [] };
 
 export function shapeOf(table: RouteTable): Shape {
-  const tcp = table.tcp.map(({ port, backend }): TcpPort => {
-    const endpoints = table.backends[backend]?.endpoints ?? [];
-    return { port, servers: endpoints.map(({ address, port: to }) => ({ address, port: to })) };
-  });
   const locations = new Map<string, Location>();
   for (const backend of Object.values(table.backends)) {
     const name = locationOf(backend);
@@ -39,7 +34,7 @@ export function shapeOf(table: RouteTable): Shape {
   const bodies = new Set(Object.values(table.backends).flatMap(({ limits }) => limits?.maxBodyBytes ?? []));
   return {
     tls: (table.certificates ?? []).length > 0,
-    tcp: tcp.sort((one, other) => one.port - other.port),
+    tcp: table.tcp.map(({ port }) => port).sort((one, other) => one - other),
     locations: [...locations.values()].sort((one, other) => (one.name < other.name ? -1 : 1)),
     bodies: [...bodies].sort((one, other) => one - other),
   };

@@ -2,26 +2,22 @@
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { isIPv6 } from 'node:net';
 import { errnoOf } from '../../shared/errors.ts';
-import type { TcpPort } from './shape.ts';
 
 const bracketed = (address: string): string => (isIPv6(address) ? `[${address}]` : address);
 
-/** '' where there is no TCP route. A port without instances is listened on, and closes what connects. */
-export function streamText(ports: readonly TcpPort[], address: string): string {
+/** '' where there is no TCP route. Which instance gets a connection is said by lua/tcp.ts: '' closes it. */
+export function streamText(ports: readonly number[], address: string, program: string): string {
   if (ports.length === 0) return '';
-  const blocks = ports.map(({ port, servers }) => {
-    const lines = servers.map((to) => `    server ${bracketed(to.address)}:${to.port} max_fails=1 fail_timeout=2s;`);
-    return `  upstream tcp_${port} {
-    zone tcp_${port} 256k;
-    least_conn;
-${lines.length > 0 ? lines.join('\n') : '    server 127.0.0.1:9 down;'}
-  }
-  server {
+  const blocks = ports.map((port) => `  server {
     listen ${bracketed(address)}:${port} so_keepalive=on;
-    proxy_pass tcp_${port};
-  }`;
-  });
+    proxy_pass $paas_instance;
+  }`); // prettier-ignore
   return `stream {
+  js_import tcp from ${JSON.stringify(program)};
+  js_set $paas_instance tcp.choose;
+  js_set $paas_ended tcp.ended;
+  log_format paas_ended "";
+  access_log /dev/null paas_ended if=$paas_ended;
   proxy_connect_timeout 5s;
   proxy_timeout 10d;
   proxy_half_close on;
@@ -32,8 +28,8 @@ ${blocks.join('\n')}
 `;
 }
 
-/** States of proc(5), /proc/net/tcp, in which a connection is open: ESTABLISHED, FIN_WAIT1, FIN_WAIT2, CLOSE_WAIT. */
-const openStates = new Set(['01', '04', '05', '08']);
+/** States of proc(5), /proc/net/tcp: ESTABLISHED, SYN_SENT, FIN_WAIT1, FIN_WAIT2, CLOSE_WAIT. */
+const openStates = new Set(['01', '02', '04', '05', '08']);
 
 /**
  * Connections of the given processes by where they lead (`10.0.0.7:5432`), for the given places.

@@ -22,6 +22,7 @@ import {
 } from './records.ts';
 import { shapeOf, type Location } from './shape.ts';
 import { openConnections } from './stream.ts';
+import { writeTcpFiles } from './tcp-files.ts';
 
 export class TableKeeper {
   readonly #files: NginxFiles;
@@ -32,6 +33,7 @@ export class TableKeeper {
   /** The records that `#releases` has taken up. */
   #indexed: Records | null = null;
   #problem: string | null = null;
+  #tcpProblem: string | null = null;
   /** Apps whose rules go by region, which holds for nobody here. */
   #regional: readonly string[] = [];
   /** What the last table used: a request on its way to an instance may not be counted yet. */
@@ -51,6 +53,7 @@ export class TableKeeper {
     const counted = this.counted;
     this.#regional = hasRegions(table);
     this.#saveFirst(table);
+    this.#tcpProblem = saved('TCP routes', () => writeTcpFiles(this.#files.tcp, table));
     const wanted = shapeOf(table);
     // Locations of apps' own are there before a request is sent to them, and until none is.
     const bodies = [...new Set([...wanted.bodies, ...instance.bodies])].sort((one, other) => one - other);
@@ -164,7 +167,7 @@ export class TableKeeper {
     const regional = this.#regional.map(
       (app) => `gray rules by region of ${app} hold for nobody: nginx reads no database`,
     );
-    return [...(this.#problem === null ? [] : [this.#problem]), ...regional];
+    return [...[this.#problem, this.#tcpProblem].flatMap((problem) => problem ?? []), ...regional];
   }
 
   #load(): void {
@@ -237,6 +240,16 @@ export class TableKeeper {
     } catch (error) {
       this.#problem = `the route table could not be saved: ${errnoOf(error) ?? String(error)}`;
     }
+  }
+}
+
+/** A disk that takes nothing is told, and keeps nothing else from being done. */
+function saved(what: string, write: () => void): string | null {
+  try {
+    write();
+    return null;
+  } catch (error) {
+    return `${what} could not be saved: ${errnoOf(error) ?? String(error)}`;
   }
 }
 

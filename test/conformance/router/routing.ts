@@ -94,9 +94,14 @@ export function routing(bench: Bench): void {
     const dead = await freePort();
     const tcpPort = await freePort();
     await bench.serve({ echo: { servers: [{ port: dead }, echo], routes: [], tcp: [tcpPort] } });
-    const client = rawClient(tcpPort);
-    client.socket.end('hello');
-    expect(await client.ended()).toBe('hello');
+    const ask = (): Promise<string> => {
+      const client = rawClient(tcpPort);
+      client.socket.end('hello');
+      return client.ended().catch(() => 'broken off');
+    };
+    // One that meets the dead instance ends where the driver knows no other way; those behind it do not meet it.
+    if (bench.lacks.includes('failover')) await expect.poll(ask).not.toBe('hello');
+    for (let i = 0; i < 5; i++) expect(await ask()).toBe('hello');
     await bench.serve({ echo: { servers: [echo], routes: [] } });
     await expect(rawClient(tcpPort).until(/never/)).rejects.toThrow(/connection over/);
   });
