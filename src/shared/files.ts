@@ -1,5 +1,6 @@
 /** Files that must survive a power cut, and JSON state files that are never guessed at when damaged. */
 import { closeSync, fsyncSync, openSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { open, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type * as z from 'zod/mini';
 import { errnoOf, PaasError } from './errors.ts';
@@ -22,6 +23,33 @@ export function writeDurably(path: string, content: string | Uint8Array, mode = 
     throw error;
   }
   syncDirectory(dirname(path));
+}
+
+/**
+ * As `writeDurably`, without stopping the program until the disk is done: for programs that have requests on their way.
+ * One at a time for a path: the temporary file is always the same.
+ */
+export async function replaceDurably(path: string, content: string | Uint8Array, mode = 0o600): Promise<void> {
+  const temporary = `${path}.tmp`;
+  try {
+    const file = await open(temporary, 'w', mode);
+    try {
+      await file.writeFile(content);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await rename(temporary, path);
+  } catch (error) {
+    await rm(temporary, { force: true });
+    throw error;
+  }
+  const directory = await open(dirname(path), 'r');
+  try {
+    await directory.sync();
+  } finally {
+    await directory.close();
+  }
 }
 
 /** Makes names that were added to or removed from a directory durable. */

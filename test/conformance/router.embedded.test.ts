@@ -1,21 +1,11 @@
-import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { constants } from 'node:http2';
-import {
-  chmodSync,
-  closeSync,
-  existsSync,
-  mkdtempSync,
-  openSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  truncateSync,
-} from 'node:fs';
+import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync, truncateSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, describe, expect, it } from 'vitest';
-import type { RouterConfig, RunProgram, SpawnDetached } from '../../src/router/port.ts';
+import { runProgram, spawnDetached } from '../../src/agent/steps/detached.ts';
+import type { RouterConfig } from '../../src/router/port.ts';
 import { createRouter } from '../../src/router/registry.ts';
 import { readAccessLine } from '../../src/shared/access-line.ts';
 import { lockHolder } from '../../src/shared/lock-file.ts';
@@ -26,23 +16,6 @@ import { eventually, fetchText, httpServer } from '../support/wire.ts';
 import { routerConformance } from './router.suite.ts';
 import { CleanUp, tableOf, type MakeOptions, type RouterUnderTest } from './router/support.ts';
 
-const spawnDetached: SpawnDetached = (argv, { logFile, env }) => {
-  const log = openSync(logFile, 'a', 0o600);
-  const child = spawn(argv[0]!, argv.slice(1), { detached: true, stdio: ['ignore', log, log], env });
-  closeSync(log);
-  child.unref();
-  return Promise.resolve(child.pid!);
-};
-
-const run: RunProgram = (argv, { timeoutMs }) =>
-  new Promise((resolve, reject) => {
-    const child = spawn(argv[0]!, argv.slice(1), { stdio: ['ignore', 'pipe', 'pipe'], timeout: timeoutMs });
-    let output = '';
-    for (const stream of [child.stdout, child.stderr]) stream.on('data', (data: Buffer) => (output += data.toString()));
-    child.on('error', reject);
-    child.on('close', (code) => resolve({ code: code ?? 1, output }));
-  });
-
 const program = async () => [
   process.execPath,
   await bundledProgram('paas-router.js', 'src/router/embedded/main.ts', 'router.js'),
@@ -50,7 +23,7 @@ const program = async () => [
 
 async function configured(options: MakeOptions, directory: string): Promise<RouterConfig> {
   const { port = 0, ...rest } = options;
-  return { directory, address: '127.0.0.1', port, program: await program(), spawnDetached, run, ...rest };
+  return { directory, address: '127.0.0.1', port, program: await program(), spawnDetached, run: runProgram, ...rest };
 }
 
 function commandLine(pid: number): string {

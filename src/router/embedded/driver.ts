@@ -12,6 +12,7 @@ import { lockHolder } from '../../shared/lock-file.ts';
 import { isAlive, processIdentity, sendSignal, type ProcessIdentity } from '../../shared/processes.ts';
 import { version } from '../../shared/version.ts';
 import type { Router, RouterConfig } from '../port.ts';
+import { Turns } from '../turns.ts';
 import { callRouter, readTraffic } from './admin-client.ts';
 import { failure, heirFails, maxSocketPath, placeOf, routerFiles, running, type RouterFiles } from './layout.ts';
 import { writeOptions } from './options.ts';
@@ -29,10 +30,7 @@ class EmbeddedRouter implements Router {
   readonly accessLogs: string;
   readonly #config: RouterConfig;
   readonly #files: RouterFiles;
-  /** Calls are carried out one after the other. */
-  #turn: Promise<unknown> = Promise.resolve();
-  /** The apply that waits for its turn; a later one takes its place. */
-  #waiting: { table: RouteTable; done: Promise<RouterStatus> } | null = null;
+  readonly #turns = new Turns();
 
   constructor(config: RouterConfig) {
     this.#config = config;
@@ -41,21 +39,11 @@ class EmbeddedRouter implements Router {
   }
 
   start(): Promise<RouterStatus> {
-    return this.#inTurn(() => this.#ensure());
+    return this.#turns.take(() => this.#ensure());
   }
 
   apply(table: RouteTable): Promise<RouterStatus> {
-    if (this.#waiting) {
-      this.#waiting.table = table;
-      return this.#waiting.done;
-    }
-    const done = this.#inTurn(() => {
-      const latest = this.#waiting?.table ?? table;
-      this.#waiting = null;
-      return this.#put(latest);
-    });
-    this.#waiting = { table, done };
-    return done;
+    return this.#turns.apply(table, (latest) => this.#put(latest));
   }
 
   observe(): Promise<RouterStatus> {
@@ -67,16 +55,10 @@ class EmbeddedRouter implements Router {
   }
 
   stop(): Promise<void> {
-    return this.#inTurn(async () => {
+    return this.#turns.take(async () => {
       const holder = lockHolder(this.#files.lock);
       if (holder) await this.#end(holder);
     });
-  }
-
-  #inTurn<T>(action: () => Promise<T>): Promise<T> {
-    const turn = this.#turn.then(action);
-    this.#turn = turn.catch(() => undefined);
-    return turn;
   }
 
   async #put(table: RouteTable): Promise<RouterStatus> {
@@ -107,7 +89,14 @@ class EmbeddedRouter implements Router {
 
   #argv(settings: string): string[] {
     const { directory, address, port, tlsPort, program, responseTimeoutMs, trustedProxies = [] } = this.#config;
-    const options = { directory, address, port, settings, trustedProxies, ...(tlsPort === undefined ? {} : { tlsPort }) };
+    const options = {
+      directory,
+      address,
+      port,
+      settings,
+      trustedProxies,
+      ...(tlsPort === undefined ? {} : { tlsPort }),
+    };
     return [...program, ...writeOptions(responseTimeoutMs === undefined ? options : { ...options, responseTimeoutMs })];
   }
 

@@ -3,6 +3,7 @@ import { BlockList, isIP, isIPv6 } from 'node:net';
 import type { Server } from 'node:http';
 import type { RouterStatus } from '../../shared/contracts/routes.ts';
 import { errnoOf, PaasError } from '../../shared/errors.ts';
+import { replaceDurably } from '../../shared/files.ts';
 import { match, type RouteIndex } from '../table.ts';
 import { AccessLogs } from './access-logs.ts';
 import { startAdmin } from './admin.ts';
@@ -15,7 +16,7 @@ import { routerFiles } from './layout.ts';
 import type { RouterOptions } from './options.ts';
 import { Regions } from './regions.ts';
 import { inSlices } from './slices.ts';
-import { loadTable, readTable, saveTable, type Loaded } from './table-file.ts';
+import { loadTable, readTable, type Loaded } from './table-file.ts';
 import { TcpRoutes } from './tcp.ts';
 import type { CertificateSet } from './tls/certificates.ts';
 import { TlsFront } from './tls/front.ts';
@@ -140,7 +141,7 @@ export class RouterServer {
       await this.#swap(loaded);
       await this.#openPorts(loaded, certificates);
       try {
-        await saveTable(this.#tablePath, text);
+        await replaceDurably(this.#tablePath, text);
         this.problem = null;
         await this.before?.reload();
       } catch (error) {

@@ -1,7 +1,5 @@
 /** The route table on disk: what the router serves after its own restart, with nobody to ask. */
-import { constants } from 'node:fs';
-import { open, readFile, rename } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { readFile } from 'node:fs/promises';
 import * as z from 'zod/mini';
 import {
   backend,
@@ -90,27 +88,5 @@ export async function loadTable(path: string): Promise<Loaded | { problem: strin
     return await inSlices(readTable(text));
   } catch (error) {
     return { problem: `the saved route table ${path} is damaged (${error instanceof Error ? error.message : ''})` };
-  }
-}
-
-/**
- * Replaces the file as one step that survives a power cut. Not shared/files: an fsync there stops the program until the
- * disk is done, and with it every request on its way through the router.
- */
-export async function saveTable(path: string, text: string): Promise<void> {
-  const temporary = `${path}.tmp`;
-  const file = await open(temporary, 'w', 0o600);
-  try {
-    await file.writeFile(text);
-    await file.sync();
-  } finally {
-    await file.close();
-  }
-  await rename(temporary, path);
-  const directory = await open(dirname(path), constants.O_RDONLY);
-  try {
-    await directory.sync();
-  } finally {
-    await directory.close();
   }
 }

@@ -8,6 +8,7 @@ import { PaasError } from '../../shared/errors.ts';
 import { compileRules } from '../../shared/gray/choose.ts';
 import { version } from '../../shared/version.ts';
 import type { Router, RouterConfig } from '../port.ts';
+import { Turns } from '../turns.ts';
 import { compileTable } from '../table.ts';
 import { askTraffic, type NginxStatus } from './admin.ts';
 import { Instance } from './instance.ts';
@@ -27,10 +28,7 @@ class NginxRouter implements Router {
   readonly #files: NginxFiles;
   readonly #table: TableKeeper;
   readonly #instance: Instance;
-  /** Calls are carried out one after the other. */
-  #turn: Promise<unknown> = Promise.resolve();
-  /** The apply that waits for its turn; a later one takes its place. */
-  #waiting: { table: RouteTable; done: Promise<RouterStatus> } | null = null;
+  readonly #turns = new Turns();
 
   constructor(config: RouterConfig) {
     this.#config = config;
@@ -41,27 +39,17 @@ class NginxRouter implements Router {
   }
 
   start(): Promise<RouterStatus> {
-    return this.#inTurn(async () => this.#told(await this.#instance.ensure()));
+    return this.#turns.take(async () => this.#told(await this.#instance.ensure()));
   }
 
   async apply(table: RouteTable): Promise<RouterStatus> {
     check(table);
-    if (this.#waiting) {
-      this.#waiting.table = table;
-      return this.#waiting.done;
-    }
-    const done = this.#inTurn(() => {
-      const latest = this.#waiting?.table ?? table;
-      this.#waiting = null;
-      return this.#put(latest);
-    });
-    this.#waiting = { table, done };
-    return done;
+    return this.#turns.apply(table, (latest) => this.#put(latest));
   }
 
   async observe(): Promise<RouterStatus> {
     const status = await this.#instance.status();
-    if (this.#instance.retries) void this.#inTurn(() => this.#instance.reshape()).catch(() => undefined);
+    if (this.#instance.retries) void this.#turns.take(() => this.#instance.reshape()).catch(() => undefined);
     return this.#told(status);
   }
 
@@ -77,16 +65,10 @@ class NginxRouter implements Router {
   }
 
   stop(): Promise<void> {
-    return this.#inTurn(async () => {
+    return this.#turns.take(async () => {
       const master = livingMaster(this.#files);
       if (master) await endMaster(master);
     });
-  }
-
-  #inTurn<T>(action: () => Promise<T>): Promise<T> {
-    const turn = this.#turn.then(action);
-    this.#turn = turn.catch(() => undefined);
-    return turn;
   }
 
   async #put(table: RouteTable): Promise<RouterStatus> {

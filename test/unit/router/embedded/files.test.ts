@@ -7,7 +7,8 @@ import { AccessLogs } from '../../../../src/router/embedded/access-logs.ts';
 import { LineFile } from '../../../../src/router/embedded/line-file.ts';
 import { readOptions, writeOptions } from '../../../../src/router/embedded/options.ts';
 import { preferred } from '../../../../src/router/embedded/pages.ts';
-import { loadTable, parseTable, saveTable } from '../../../../src/router/embedded/table-file.ts';
+import { loadTable, parseTable } from '../../../../src/router/embedded/table-file.ts';
+import { replaceDurably } from '../../../../src/shared/files.ts';
 import { match, normalizeHost } from '../../../../src/router/table.ts';
 import { readAccessLine } from '../../../../src/shared/access-line.ts';
 import { routeTable } from '../../../../src/shared/contracts/routes.ts';
@@ -107,7 +108,7 @@ describe('the table on disk', () => {
   it('is private, whole, and read back', async () => {
     const path = join(directory, 'table.json');
     expect(await loadTable(path)).toBeNull();
-    await saveTable(path, text);
+    await replaceDurably(path, text);
     expect(statSync(path).mode & 0o777).toBe(0o600);
     expect(await loadTable(path)).toMatchObject({ table: { version: 4 } });
   });
