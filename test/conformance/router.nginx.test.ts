@@ -229,6 +229,36 @@ describe('nginx as a router', () => {
     truncateSync(join(made.directory, 'table.txt'), 10);
     const next = createRouter('nginx', configured({}, made.directory));
     expect(await next.start()).toMatchObject({ version: 0, problems: [expect.stringContaining('damaged')] });
+  it("holds an app's own configuration and its limit of bodies at once", async () => {
+    const { router, ...made } = await running();
+    const server = cleanUp.add(
+      await httpServer((request, response) => void request.resume().on('end', () => response.end('whole'))),
+    );
+    const table = tableOf({ own: { servers: [server], settings: { limits: { maxBodyBytes: 1024 * 1024 } } } });
+    const { port } = new URL((await router.apply(table)).url);
+    const chunked = async (size: number): Promise<string> => {
+      const client = rawClient(Number(port));
+      client.write('POST / HTTP/1.1\r\nHost: own.test\r\nTransfer-Encoding: chunked\r\n\r\n');
+      client.write(`${size.toString(16)}\r\n${'x'.repeat(size)}\r\n0\r\n\r\n`);
+      const head = await client.until(/\r\n\r\n/);
+      client.socket.destroy();
+      return head;
+    };
+    expect(await chunked(1024 * 1024)).toMatch(/^HTTP\/1\.1 200 /);
+    expect(await chunked(1024 * 1024 + 1)).toMatch(/^HTTP\/1\.1 413 /);
+    const before = made.processes();
+    table.backends.own!.limits = { maxBodyBytes: 2 * 1024 * 1024 };
+    await router.apply({ ...table, version: table.version + 1 });
+    expect(await chunked(1024 * 1024 + 1)).toMatch(/^HTTP\/1\.1 200 /);
+    expect(made.processes()).toEqual(before);
+    table.backends.own!.nginx = 'add_header X-Own "yes";';
+    await router.apply({ ...table, version: table.version + 2 });
+    expect(await chunked(1024 * 1024)).toMatch(/^HTTP\/1\.1 200 [^]*X-Own: yes/);
+    expect(await chunked(2 * 1024 * 1024 + 1)).toMatch(/^HTTP\/1\.1 413 /);
+    table.backends.own!.nginx = 'client_max_body_size 3m;';
+    expect((await router.apply({ ...table, version: table.version + 3 })).problems).toEqual([]);
+  });
+
     expect((await next.apply(tableOf({}))).problems).toEqual([]);
   });
 

@@ -9,7 +9,7 @@ import { maxCounters, maxSlots, type NginxFiles } from './layout.ts';
 import { luaLiteral } from './literal.ts';
 import { grpcText, proxyText, settingsText } from './passing.ts';
 import type { NginxProgram } from './programs.ts';
-import type { Location } from './shape.ts';
+import { bodyLocation, usualBodies, type Location } from './shape.ts';
 
 export interface NginxOptions {
   directory: string;
@@ -27,7 +27,7 @@ export interface NginxOptions {
   trustedProxies: readonly string[];
   /** Locations of apps' own. */
   locations: readonly Location[];
-  /** Limits of request bodies that some apps have. */
+  /** Limits of request bodies that some apps have, beside the usual ones. */
   bodies: readonly number[];
   /** The `stream` block, or ''. */
   stream: string;
@@ -156,17 +156,21 @@ ${grpcText}
       keepalive_timeout 0;
       content_by_lua_block { require("paas.page").content() }
     }
-${bodies.map(bodyText).join('')}${locations.map(locationText).join('')}  }`;
+${[...usualBodies, ...bodies].map(bodyText).join('')}${locations.map(locationText).join('')}  }`;
 }
 
 /** The limit holds for bodies as they pass, whatever was said of their length. */
 const bodyText = (most: number): string =>
-  `    location @body_${most} {\n      client_max_body_size ${most};\n${proxyText}\n      proxy_pass http://paas;\n    }\n`;
+  [false, true].map((h2c) => locationText({ name: bodyLocation(most, h2c), snippet: '', h2c, most })).join('');
 
-/** An app's own location: what it asks for, around the passing on that every app has. */
-export function locationText({ name, snippet, h2c }: Pick<Location, 'name' | 'snippet' | 'h2c'>): string {
+/** A limit of a snippet's own is the one that counts; a request that says its length meets both (lua/rare.ts). */
+const ownLimit = /(^|[\s;{}])client_max_body_size\s/;
+
+/** An app's own location: what it asks for, around the passing on that every app has. Begins with the snippet. */
+export function locationText({ name, snippet, h2c, most }: Omit<Location, 'app'>): string {
   const pass = h2c ? `${grpcText}\n      grpc_pass grpc://paas_h2c;` : `${proxyText}\n      proxy_pass http://paas;`;
-  return `    location ${name} {\n${snippet}\n${pass}\n    }\n`;
+  const limit = most === undefined || ownLimit.test(snippet) ? '' : `      client_max_body_size ${most};\n`;
+  return `    location ${name} {\n${snippet}\n${limit}${pass}\n    }\n`;
 }
 
 /** W3C trace context (https://www.w3.org/TR/trace-context/): later versions may have more behind what is known of them. */

@@ -18,9 +18,10 @@ import { tcpJs } from './lua/tcp.ts';
 import { endMaster, endOrphans, identify, lastRun, livingMaster, reload } from './master.ts';
 import { pagesLua } from './page-texts.ts';
 import { choosePort, portProblem, tryPort, untilClosed } from './ports.ts';
+import type { Surroundings } from './records.ts';
 import { findNginx, streamMissing } from './programs.ts';
 import { prepareDirectory, startFailure } from './start.ts';
-import { emptyShape, locationOf, shape as shapeSchema, type Location, type Shape } from './shape.ts';
+import { bodyLocation, emptyShape, locationOf, shape as shapeSchema, type Location, type Shape } from './shape.ts';
 import { trySnippet } from './snippet.ts';
 import { streamText } from './stream.ts';
 import { forgetConnections } from './tcp-files.ts';
@@ -93,10 +94,12 @@ export class Instance {
   }
 
   /** Where a backend's requests go, where that is not the usual location. */
-  location(backend: Backend): string | undefined {
+  location(backend: Backend): ReturnType<Surroundings['location']> {
     const own = locationOf(backend);
-    if (own !== undefined && this.locations.some(({ name }) => name === own)) return own;
-    return backend.protocol === 'h2c' ? '@h2c' : undefined;
+    if (own !== undefined && this.locations.some(({ name }) => name === own)) return { all: own };
+    const h2c = backend.protocol === 'h2c';
+    const most = backend.limits?.maxBodyBytes;
+    return { all: h2c ? '@h2c' : undefined, uncounted: most === undefined ? undefined : bodyLocation(most, h2c) };
   }
 
   get tlsPort(): number | undefined {

@@ -38,8 +38,8 @@ export const newCounted = (): Counted => ({
 export interface Surroundings {
   /** Where TLS is listened for, while it is. */
   tlsPort: number | undefined;
-  /** The location of an app's requests, where it is not the usual one. */
-  location(backend: Backend): string | undefined;
+  /** The location of an app's requests, where it is not the usual one; and of those whose body has to be counted. */
+  location(backend: Backend): { all?: string | undefined; uncounted?: string | undefined };
 }
 
 /**
@@ -78,7 +78,12 @@ export function toRecords(table: RouteTable, counted: Counted, around: Surroundi
 
 const backendKey = (key: string): string => `b:${encodeURIComponent(key)}`;
 
-function backendRecord(backend: Backend, counted: Counted, location: string | undefined, fresh: number[]): Literal {
+function backendRecord(
+  backend: Backend,
+  counted: Counted,
+  location: ReturnType<Surroundings['location']>,
+  fresh: number[],
+): Literal {
   const { app, appId: id, state, gray, limits, maintenance, outlier = defaultOutlier } = backend;
   const eps = new Map<string, Literal>();
   for (const { instance, name, release, address, port } of backend.endpoints) {
@@ -96,8 +101,8 @@ function backendRecord(backend: Backend, counted: Counted, location: string | un
     });
   }
   return {
-    ...{ app, id, flags: flags(app), state, outlier, location, limits, maintenance },
-    body: limits?.maxBodyBytes === undefined ? undefined : `@body_${limits.maxBodyBytes}`,
+    ...{ app, id, flags: flags(app), state, outlier, location: location.all, limits, maintenance },
+    body: location.uncounted,
     eps: [...eps.values()],
     gray: gray && grayRecord(gray),
     special: Boolean(gray ?? limits ?? maintenance),

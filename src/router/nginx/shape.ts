@@ -8,7 +8,14 @@ import * as z from 'zod/mini';
 import type { Backend, Certificate, RouteTable } from '../../shared/contracts/routes.ts';
 import { PaasError } from '../../shared/errors.ts';
 
-const location = z.object({ name: z.string(), app: z.string(), snippet: z.string(), h2c: z.boolean() });
+const location = z.object({
+  name: z.string(),
+  app: z.string(),
+  snippet: z.string(),
+  h2c: z.boolean(),
+  /** Bytes that a body may have. */
+  most: z.optional(z.int()),
+});
 
 export const shape = z.object({
   /** There are certificates to listen with. */
@@ -16,7 +23,7 @@ export const shape = z.object({
   /** Ports to listen on for TCP routes. */
   tcp: z.array(z.int()),
   locations: z.array(location),
-  /** Limits of request bodies. */
+  /** Limits of request bodies, beside the usual ones. */
   bodies: z.array(z.int()),
 });
 export type Shape = z.infer<typeof shape>;
@@ -24,26 +31,44 @@ export type Location = z.infer<typeof location>;
 
 export const emptyShape: Shape = { tls: false, tcp: [], locations: [], bodies: [] };
 
+/**
+ * Limits of bodies that nginx always knows: round numbers of MiB and GiB. Only another one takes a reload, once: nginx
+ * counts a body of unknown length by its configuration alone.
+ */
+export const usualBodies: ReadonlySet<number> = new Set(
+  [1, 2, 4, 5, 8, 10, 16, 20, 25, 32, 50, 64, 100, 128, 200, 250, 256, 500, 512].flatMap((count) =>
+    [1024 ** 2, 1024 ** 3].map((unit) => count * unit),
+  ),
+);
+
+/** Where requests go whose body has to be counted as it passes. */
+export const bodyLocation = (most: number, h2c: boolean): string => `@body_${h2c ? 'h2c_' : ''}${most}`;
+
 export function shapeOf(table: RouteTable): Shape {
   const locations = new Map<string, Location>();
   for (const backend of Object.values(table.backends)) {
     const name = locationOf(backend);
     if (name === undefined || backend.nginx === undefined) continue;
-    locations.set(name, { name, app: backend.app, snippet: backend.nginx, h2c: backend.protocol === 'h2c' });
+    const most = backend.limits?.maxBodyBytes;
+    const common = { name, app: backend.app, snippet: backend.nginx, h2c: backend.protocol === 'h2c' };
+    locations.set(name, { ...common, ...(most !== undefined && { most }) });
   }
   const bodies = new Set(Object.values(table.backends).flatMap(({ limits }) => limits?.maxBodyBytes ?? []));
   return {
     tls: (table.certificates ?? []).length > 0,
     tcp: table.tcp.map(({ port }) => port).sort((one, other) => one - other),
     locations: [...locations.values()].sort((one, other) => (one.name < other.name ? -1 : 1)),
-    bodies: [...bodies].sort((one, other) => one - other),
+    bodies: [...bodies].filter((most) => !usualBodies.has(most)).sort((one, other) => one - other),
   };
 }
 
 /** Named by its content: an app whose snippet changes gets another location, and both are there for a while. */
-export function locationOf({ nginx, protocol = 'http' }: Backend): string | undefined {
+export function locationOf({ nginx, protocol = 'http', limits }: Backend): string | undefined {
   if (nginx === undefined) return undefined;
-  return `@own_${createHash('sha256').update(`${protocol}\n${nginx}`).digest('hex').slice(0, 16)}`;
+  return `@own_${createHash('sha256')
+    .update(`${protocol} ${limits?.maxBodyBytes ?? ''}\n${nginx}`)
+    .digest('hex')
+    .slice(0, 16)}`;
 }
 
 /** @throws PaasError `bad_request` for a certificate or key that cannot be used */

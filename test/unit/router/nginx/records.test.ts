@@ -12,7 +12,7 @@ import {
 } from '../../../../src/router/nginx/records.ts';
 import type { RouteTable } from '../../../../src/shared/contracts/routes.ts';
 
-const around = { tlsPort: undefined, location: () => undefined };
+const around = { tlsPort: undefined, location: () => ({}) };
 
 function table(instances: string[], hosts = ['a.test']): RouteTable {
   const endpoints = instances.map((instance, index) => {
