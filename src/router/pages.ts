@@ -131,13 +131,16 @@ export const problems = {
     hint: `See \`paas hosts\` and \`paas ps ${flags(app)}\`.`,
     app,
   }),
-  /** @param page HTML in place of the router's own */
+  /**
+   * For the app's users: what its people do about it is no affair of theirs.
+   * @param page HTML in place of the router's own
+   */
   maintenance: (app: string, page?: string): Problem => ({
     status: 503,
     code: 'unavailable',
     reason: 'maintenance',
-    message: `The app ${app} is being worked on and will be back soon.`,
-    hint: `Its instances run on; end it with \`paas maintenance off ${flags(app)}\`.`,
+    message: 'This page is being worked on and will be back soon.',
+    hint: 'Try again in a few minutes.',
     app,
     retryAfterSeconds: 60,
     ...(page === undefined ? {} : { page }),
