@@ -71,5 +71,11 @@ function M.leave(st)
   open[ep.slot] = open[ep.slot] - 1
 end
 
+-- An app's own configuration sends the request through the router once more (error_page): the first instance is done.
+function M.again(st)
+  M.leave(st)
+  st.asked, st.first, st.tried, st.sent, st.received, st.timedOut = nil, nil, nil, nil, nil, nil
+end
+
 return M
 `;

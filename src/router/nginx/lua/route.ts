@@ -74,6 +74,7 @@ end
 function M.access()
   tables.sync()
   local st = requests.begin()
+  if st.ep then requests.again(st) end
   local raw, host = var.http_host, var.host
   if raw ~= host then
     host = rare.host(st, raw, host)
