@@ -1,7 +1,7 @@
 /** The region database of the route table: read when a rule needs it, and again when its file changes. */
 import { stat } from 'node:fs/promises';
 import type { RouteTable } from '../../shared/contracts/routes.ts';
-import { openRegions, type RegionsOf } from '../../shared/gray/regions.ts';
+import { needsRegions, openRegions, type RegionsOf } from '../../shared/gray/regions.ts';
 
 /** Databases come out once or twice a week. */
 const lookMs = 5000;
@@ -81,8 +81,3 @@ export class Regions {
     }
   }
 }
-
-const needsRegions = ({ backends }: Pick<RouteTable, 'backends'>): boolean =>
-  Object.values(backends).some(({ gray }) =>
-    gray?.rules.some(({ all }) => all.some((condition) => condition.kind === 'region')),
-  );

@@ -29,6 +29,8 @@ class NginxRouter implements Router {
   readonly #table: TableKeeper;
   readonly #instance: Instance;
   readonly #turns = new Turns();
+  /** The table that was put last, to be put again where something beside it changes. */
+  #latest: RouteTable | null = null;
 
   constructor(config: RouterConfig) {
     this.#config = config;
@@ -50,6 +52,9 @@ class NginxRouter implements Router {
   async observe(): Promise<RouterStatus> {
     const status = await this.#instance.status();
     if (this.#instance.retries) void this.#turns.take(() => this.#instance.reshape()).catch(() => undefined);
+    if (await this.#table.regions.changed()) {
+      void this.#turns.take(async () => this.#latest && this.#put(this.#latest)).catch(() => undefined);
+    }
     return this.#told(status);
   }
 
@@ -72,6 +77,7 @@ class NginxRouter implements Router {
   }
 
   async #put(table: RouteTable): Promise<RouterStatus> {
+    this.#latest = table;
     try {
       this.#instance.living();
       return this.#told(await this.#table.put(table, this.#instance));

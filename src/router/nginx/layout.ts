@@ -19,6 +19,8 @@ export interface NginxFiles {
   tls: string;
   /** Where TCP routes lead, and which connections are open (tcp-files.ts). */
   tcp: string;
+  /** Copies of the region database (regions.ts). */
+  regions: string;
   accessLogs: string;
   /** nginx's own error log: empty unless something is badly wrong; lines about single requests are not in it. */
   errors: string;
@@ -40,6 +42,7 @@ export function nginxFiles(directory: string): NginxFiles {
     shape: at('shape.json'),
     tls: at('tls'),
     tcp: at('tcp'),
+    regions: at('regions'),
     accessLogs: at('access'),
     errors: at('error.log'),
     output: at('router.out'),

@@ -18,6 +18,7 @@ import { flags } from '../pages.ts';
 import { maxCounters, maxSlots } from './layout.ts';
 import { luaLiteral, type Literal } from './literal.ts';
 import { Numbers } from './numbers.ts';
+import type { RegionCopy } from './regions.ts';
 
 export type Records = Map<string, string>;
 
@@ -38,6 +39,8 @@ export const newCounted = (): Counted => ({
 export interface Surroundings {
   /** Where TLS is listened for, while it is. */
   tlsPort: number | undefined;
+  /** The database for rules by region. */
+  regions?: RegionCopy | undefined;
   /** The location of an app's requests, where it is not the usual one; and of those whose body has to be counted. */
   location(backend: Backend): { all?: string | undefined; uncounted?: string | undefined };
 }
@@ -53,14 +56,14 @@ export function toRecords(table: RouteTable, counted: Counted, around: Surroundi
     put(backendKey(key), backendRecord(backend, counted, around.location(backend), fresh));
   }
   const wild = addRoutes(table, put);
-  const { certificates = [], challenges = {}, stickyKey, regions } = table;
+  const { certificates = [], challenges = {}, stickyKey } = table;
   for (const { hosts, chain, key } of certificates) {
     for (const host of hosts.map((name) => name.toLowerCase())) {
       if (!records.has(`c:${host}`)) put(`c:${host}`, { chain, key });
     }
   }
   for (const [token, answer] of Object.entries(challenges)) put(`a:${encodeURIComponent(token)}`, { answer });
-  put('meta', { wild, stickyKey, tlsPort: around.tlsPort, regions });
+  put('meta', { wild, stickyKey, tlsPort: around.tlsPort, regions: around.regions });
   for (const [name, number] of counted.slots.entries()) put(`e:${number}`, name);
   for (const [name, number] of counted.counters.entries()) put(`t:${number}`, name);
   for (const { backend } of table.tcp) {

@@ -1,9 +1,9 @@
 /** The table on its way into nginx: as records on disk and, by what changed, into shared memory. */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { open, rename } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { latencyBounds, type Backend, type RouteTable, type TrafficCount } from '../../shared/contracts/routes.ts';
 import { errnoOf, PaasError } from '../../shared/errors.ts';
+import { replaceDurably } from '../../shared/files.ts';
 import { askNginx, readStatus, unreachable, type CounterLine, type NginxStatus } from './admin.ts';
 import type { Instance } from './instance.ts';
 import { maxCounters, type NginxFiles } from './layout.ts';
@@ -20,6 +20,7 @@ import {
   type Counted,
   type Records,
 } from './records.ts';
+import { Regions } from './regions.ts';
 import { shapeOf, type Location } from './shape.ts';
 import { openConnections } from './stream.ts';
 import { writeTcpFiles } from './tcp-files.ts';
@@ -34,13 +35,13 @@ export class TableKeeper {
   #indexed: Records | null = null;
   #problem: string | null = null;
   #tcpProblem: string | null = null;
-  /** Apps whose rules go by region, which holds for nobody here. */
-  #regional: readonly string[] = [];
+  readonly regions: Regions;
   /** What the last table used: a request on its way to an instance may not be counted yet. */
   #last = new Set<string>();
 
   constructor(files: NginxFiles) {
     this.#files = files;
+    this.regions = new Regions(files.regions);
   }
 
   /** What is counted under which number, as of the last table. */
@@ -51,7 +52,7 @@ export class TableKeeper {
 
   async put(table: RouteTable, instance: Instance): Promise<NginxStatus> {
     const counted = this.counted;
-    this.#regional = hasRegions(table);
+    await this.regions.use(table);
     this.#saveFirst(table);
     this.#tcpProblem = saved('TCP routes', () => writeTcpFiles(this.#files.tcp, table));
     const wanted = shapeOf(table);
@@ -61,7 +62,11 @@ export class TableKeeper {
     const status = await instance.status();
     this.#forget(table, new Set(this.underWay(status.open, instance).keys()));
     const fresh: number[] = [];
-    const around = { tlsPort: instance.tlsPort, location: (backend: Backend) => instance.location(backend) };
+    const around = {
+      tlsPort: instance.tlsPort,
+      regions: this.regions.copy,
+      location: (backend: Backend) => instance.location(backend),
+    };
     const records = toRecords(table, counted, around, fresh);
     fresh.push(...this.#pardoned(table, status.ejected));
     records.set('generation', String(status.generation + 1));
@@ -164,10 +169,7 @@ export class TableKeeper {
   }
 
   problems(): string[] {
-    const regional = this.#regional.map(
-      (app) => `gray rules by region of ${app} hold for nobody: nginx reads no database`,
-    );
-    return [...[this.#problem, this.#tcpProblem].flatMap((problem) => problem ?? []), ...regional];
+    return [...[this.#problem, this.#tcpProblem].flatMap((problem) => problem ?? []), ...this.regions.problems()];
   }
 
   #load(): void {
@@ -235,7 +237,7 @@ export class TableKeeper {
    */
   async #save(records: Records): Promise<void> {
     try {
-      await replace(this.#files.table, formatRecords(records));
+      await replaceDurably(this.#files.table, formatRecords(records));
       this.#problem = null;
     } catch (error) {
       this.#problem = `the route table could not be saved: ${errnoOf(error) ?? String(error)}`;
@@ -253,34 +255,7 @@ function saved(what: string, write: () => void): string | null {
   }
 }
 
-function hasRegions({ backends }: RouteTable): string[] {
-  const rules = Object.values(backends).map(({ app, gray }) => ({
-    app,
-    all: gray?.rules.flatMap(({ all }) => all) ?? [],
-  }));
-  return rules.filter(({ all }) => all.some(({ kind }) => kind === 'region')).map(({ app }) => app);
-}
-
 function union(some: readonly Location[], others: readonly Location[]): Location[] {
   const all = new Map([...some, ...others].map((location) => [location.name, location]));
   return [...all.values()].sort((one, other) => (one.name < other.name ? -1 : 1));
-}
-
-/** As one step that survives a power cut, without stopping the agent until the disk is done. */
-async function replace(path: string, text: string): Promise<void> {
-  const temporary = `${path}.tmp`;
-  const file = await open(temporary, 'w', 0o600);
-  try {
-    await file.writeFile(text);
-    await file.sync();
-  } finally {
-    await file.close();
-  }
-  await rename(temporary, path);
-  const directory = await open(dirname(path), 'r');
-  try {
-    await directory.sync();
-  } finally {
-    await directory.close();
-  }
 }

@@ -2,6 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { isIP } from 'node:net';
 import { Reader } from 'maxmind';
+import type { RouteTable } from '../contracts/routes.ts';
 import { errnoOf, PaasError } from '../errors.ts';
 
 /** Country and subdivisions of an address (`CN`, `CN-31`); none where nobody knows. Never throws. */
@@ -10,22 +11,40 @@ export type RegionsOf = (address: string) => readonly string[];
 /** Clients come again and again, and reading a record costs more than finding it. */
 const maxKnown = 10_000;
 
+/** A database that was checked. */
+export interface RegionDatabase {
+  bytes: Buffer;
+  find: (address: string) => unknown;
+  /** `nodes` of two records of `size` bits each, for addresses of IP `version`. */
+  layout: { nodes: number; size: number; version: number };
+}
+
 /** @throws PaasError not_found, not_allowed, corrupt; the message names the file */
-export async function openRegions(path: string): Promise<RegionsOf> {
+export async function readRegions(path: string): Promise<RegionDatabase> {
   const bytes = await read(path);
-  let find: (address: string) => unknown;
   try {
     const reader = new Reader(bytes);
-    find = (address) => reader.get(address);
     // Behind its tree stand 16 empty bytes; in one that lost a part of itself, anything else.
-    const { searchTreeSize: end } = reader.metadata;
+    const { searchTreeSize: end, nodeCount: nodes, recordSize: size, ipVersion: version } = reader.metadata;
     if (!bytes.subarray(end, end + 16).equals(Buffer.alloc(16))) throw new Error('a part of it is missing');
+    return { bytes, find: (address) => reader.get(address), layout: { nodes, size, version } };
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : String(cause);
     throw new PaasError('corrupt', `The region database ${path} is damaged, or not in MaxMind's format: ${why}`, {
       cause,
     });
   }
+}
+
+/** Whether a table has a rule by region at all. */
+export const needsRegions = ({ backends }: Pick<RouteTable, 'backends'>): boolean =>
+  Object.values(backends).some(({ gray }) =>
+    gray?.rules.some(({ all }) => all.some((condition) => condition.kind === 'region')),
+  );
+
+/** @throws PaasError as `readRegions` */
+export async function openRegions(path: string): Promise<RegionsOf> {
+  const { find } = await readRegions(path);
   const known = new Map<string, readonly string[]>();
   return (address) => {
     const present = known.get(address);

@@ -1,5 +1,9 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { parseConditions } from '../../../src/shared/gray/rules-text.ts';
+import { mmdb, place } from '../../support/mmdb.ts';
 import { fetchText, httpServer, type TestServer } from '../../support/wire.ts';
 import type { Bench } from '../router.suite.ts';
 
@@ -91,5 +95,45 @@ export function gray(bench: Bench): void {
   it('set no cookie for apps without shares', async () => {
     await serve('cookie:beta=1');
     expect((await ask({ cookie: 'beta=1' })).headers['set-cookie']).toBeUndefined();
+  });
+
+  it('look up regions in a database, and take up the next one', async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'paas-regions-'));
+    bench.cleanUp.add({ close: () => rmSync(directory, { recursive: true }) });
+    const regions = join(directory, 'city.mmdb');
+    const servers = [await version('old'), await version('new')];
+    const rules = ['region:CN-31', 'region:DE'].map((text) => ({ release: 2, all: parseConditions(text) }));
+    const put = () => bench.serve({ a: { servers, releases: [1, 2], gray: { releases: [2], rules } } }, { regions });
+    expect((await put()).problems).toEqual([expect.stringContaining(regions)]);
+    const from = (address: string) => gets({ 'x-forwarded-for': address });
+    expect(await from('10.2.3.4')).toBe('old');
+    writeFileSync(
+      regions,
+      mmdb({ '10.2.0.0/16': place('CN', '31'), '10.3.0.0/16': place('CN', '44'), '10.4.0.0/15': place('DE') }),
+    );
+    expect((await put()).problems).toEqual([]);
+    const all = [
+      '10.2.3.4',
+      '::ffff:10.2.3.4',
+      '10.3.0.1',
+      '10.4.0.1',
+      '10.5.255.255',
+      '10.6.0.0',
+      '2001:db8::1',
+      'no',
+    ];
+    const expected = ['new', 'new', 'old', 'new', 'new', 'old', 'old', 'old'];
+    expect(await Promise.all(all.map(from))).toEqual(expected);
+    // A file that cannot be read leaves the last one in force.
+    writeFileSync(regions, 'damaged');
+    expect((await put()).problems).toEqual([expect.stringMatching(/damaged/)]);
+    expect(await from('10.2.3.4')).toBe('new');
+    writeFileSync(regions, mmdb({ '10.3.0.0/16': place('CN', '31') }));
+    const taken = async () => [
+      await from('10.2.3.4'),
+      await from('10.3.0.1'),
+      (await bench.made.router.observe()).problems,
+    ];
+    await expect.poll(taken, { timeout: 10_000 }).toEqual(['old', 'new', []]);
   });
 }

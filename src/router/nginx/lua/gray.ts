@@ -4,6 +4,7 @@ local ffi = require "ffi"
 local bit = require "bit"
 local base64 = require "ngx.base64"
 local tables = require "paas.table"
+local regions = require "paas.regions"
 
 ffi.cdef[[
 const void *EVP_sha256(void);
@@ -117,8 +118,10 @@ local tests = {
     end
     return within(asker.bytes, network, bits)
   end,
-  -- No database is read here, so it holds for nobody; the driver says so in its status.
-  region = function() return false end,
+  region = function(condition, asker)
+    asker.regions = asker.regions or regions.of(asker.meta.regions, asker.bytes)
+    return asker.regions[condition.region] == true
+  end,
   percent = function(condition, asker)
     return condition.below > 0 and share(asker) < condition.below
   end,

@@ -10,6 +10,7 @@ import { logsLua } from './logs.ts';
 import { pageLua } from './page.ts';
 import { queueLua } from './queue.ts';
 import { rareLua } from './rare.ts';
+import { regionsLua } from './regions.ts';
 import { requestsLua } from './requests.ts';
 import { routeLua } from './route.ts';
 import { stateLua } from './state.ts';
@@ -25,6 +26,7 @@ export const luaFiles: Readonly<Record<string, string>> = {
   'page.lua': pageLua,
   'queue.lua': queueLua,
   'rare.lua': rareLua,
+  'regions.lua': regionsLua,
   'requests.lua': requestsLua,
   'route.lua': routeLua,
   'state.lua': stateLua,
