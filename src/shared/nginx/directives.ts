@@ -11,6 +11,8 @@ export interface Rule {
   block?: boolean;
   /** The arguments in which nginx expands variables, where not all of them: a `$` in an expression is its end. */
   expanded?: (args: readonly string[]) => readonly string[];
+  /** Its arguments may have several lines; elsewhere a line break would begin another header field. */
+  lines?: boolean;
   /** Why these arguments are refused. */
   flaw?: (args: readonly string[]) => string | undefined;
 }
@@ -20,12 +22,13 @@ const plain: Rule = {};
 /** Fields that the router sets for every app, or that say where a message ends. */
 const routerFields =
   /^(?:host|connection|upgrade|keep-alive|te|trailer|transfer-encoding|content-length|expect|proxy-.*|forwarded|x-forwarded-.*|x-real-ip|x-request-id|x-accel-.*|traceparent|tracestate)$/i;
-const fieldFlaw = ([name = '']: readonly string[]): string | undefined =>
-  routerFields.test(name)
-    ? `the router sets \`${name}\` itself`
-    : name.includes('$')
-      ? "a field's name must be written out"
-      : undefined;
+/** RFC 9110, 5.6.2, without `$`. */
+const token = /^[!#%&'*+.^_`|~0-9A-Za-z-]+$/;
+function fieldFlaw([name = '']: readonly string[]): string | undefined {
+  if (routerFields.test(name)) return `the router sets \`${name}\` itself`;
+  if (name.includes('$')) return "a field's name must be written out";
+  return token.test(name) ? undefined : "a field's name has letters, digits and `-`";
+}
 const field: Rule = { flaw: fieldFlaw };
 
 /** nginx gives so much memory to each request. */
@@ -43,7 +46,8 @@ function bytesOf(text: string): number {
 function rewriteFlaw([expression = '', replacement = '', flag]: readonly string[]): string | undefined {
   const captured = foreignCaptures(expression);
   if (captured.length > 0) return captureFlaw(captured[0]!);
-  if (/^(?:https?:\/\/|\$scheme)/i.test(replacement) || flag === 'redirect' || flag === 'permanent') return undefined;
+  // As nginx looks at it: what is in upper case is a path to it.
+  if (/^(?:https?:\/\/|\$scheme)/.test(replacement) || flag === 'redirect' || flag === 'permanent') return undefined;
   // `last`, or no flag, has nginx look for another location.
   return flag === 'break' ? undefined : 'end it with `break`, `redirect` or `permanent`, so that it stays in the app';
 }
@@ -72,6 +76,13 @@ function errorPageFlaw(args: readonly string[]): string | undefined {
   return /^\/(?!\/)/.test(target) ? undefined : 'it must lead to a path of the app (`/…`) or to a URL (`https://…`)';
 }
 
+/** A body may have lines; a place to go to becomes a header field. */
+function returnFlaw([code = '', text = code]: readonly string[]): string | undefined {
+  const leads = text === code || /^30[1278]$/.test(code);
+  return leads && /[\r\n]/.test(text) ? lineFlaw : undefined;
+}
+export const lineFlaw = 'a value may not have line breaks: they would begin another header field';
+
 /** The first argument is a text, or an expression behind `~`. */
 const rewriting: Rule = {
   expanded: (args) => (args[0]?.startsWith('~') ? args.slice(1) : args),
@@ -90,12 +101,12 @@ export const allowed: Readonly<Record<string, Rule>> = {
   limit_rate: plain, limit_rate_after: plain,
   gzip: plain, gzip_comp_level: plain, gzip_min_length: plain, gzip_types: plain, gzip_vary: plain, gzip_proxied: plain,
   gzip_http_version: plain, gzip_disable: { expanded: () => [] }, gunzip: plain,
-  sub_filter: { min: 2 }, sub_filter_once: plain, sub_filter_types: plain, sub_filter_last_modified: plain,
+  sub_filter: { min: 2, lines: true }, sub_filter_once: plain, sub_filter_types: plain, sub_filter_last_modified: plain,
   // Requests
   client_max_body_size: plain, client_body_timeout: plain, client_body_buffer_size: memory(1024 * 1024), send_timeout: plain,
   keepalive_timeout: plain, keepalive_requests: plain, keepalive_disable: plain, ignore_invalid_headers: plain,
   allow: plain, deny: plain, satisfy: plain, valid_referers: { expanded: () => [] },
-  rewrite: { min: 2, expanded: (args) => args.slice(1), flaw: rewriteFlaw }, return: plain, break: { min: 0 },
+  rewrite: { min: 2, expanded: (args) => args.slice(1), flaw: rewriteFlaw }, return: { lines: true, flaw: returnFlaw }, break: { min: 0 },
   if: { block: true, expanded: ifExpanded, flaw: ifFlaw },
   set: {
     min: 2,

@@ -4,7 +4,7 @@
  * whether nginx takes it is for the router to say (Router.checkSnippet).
  */
 import { maxSnippetBytes } from '../limits.ts';
-import { allowed, refused } from './directives.ts';
+import { allowed, lineFlaw, refused } from './directives.ts';
 import { parseNginx, SyntaxProblem, type Directive } from './parse.ts';
 import { foreignVariables } from './variables.ts';
 
@@ -57,7 +57,8 @@ function check(directive: Directive, allowLua: boolean, parent: string | null): 
   if (foreign.length > 0) {
     return problem(`\`$${foreign[0]!}\` in \`${name}\` is refused: it is no variable of the app's own requests`);
   }
-  const flaw = rule.flaw?.(args);
+  const isBroken = rule.lines !== true && args.some((arg) => /[\r\n]/.test(arg));
+  const flaw = isBroken ? lineFlaw : rule.flaw?.(args);
   if (flaw !== undefined) return problem(`\`${name}\` is refused: ${flaw}`);
   return (block ?? []).flatMap((inner) => check(inner, allowLua, name));
 }

@@ -23,6 +23,7 @@ describe('what is allowed', () => {
     'if ($args ~ "^id=(?<app_id>\\d{1,9})$") { set $app_x $app_id; }',
     'set $app_cache "${request_method}-$uri"; add_header X-Key $app_cache;',
     'error_page 502 503 /sorry.html; error_page 404 =200 /index.html;',
+    'return 200 "two\\nlines"; sub_filter "a\nb" "c\nd";',
     'limit_rate 500k; sub_filter </head> "<b></b></head>"; sub_filter_once on;',
     'allow 10.0.0.0/8; deny all;',
     'proxy_cookie_path ~^/api(.*)$ $1; proxy_redirect off;',
@@ -50,6 +51,15 @@ describe('what is refused, by name and line', () => {
     ['proxy_set_header Host other;', 'proxy_set_header', 'sets `Host`'],
     ['proxy_set_header x-forwarded-for 1.2.3.4;', 'proxy_set_header', 'x-forwarded-for'],
     ['proxy_set_header $http_a b;', 'proxy_set_header', 'written out'],
+    ['proxy_set_header "X\\r\\nHost" other;', 'proxy_set_header', 'line breaks'],
+    ['proxy_set_header X "a\\r\\nHost: other";', 'proxy_set_header', 'line breaks'],
+    ['proxy_set_header "Host " other;', 'proxy_set_header', 'letters'],
+    ['proxy_set_header "Host: other\\tX" a;', 'proxy_set_header', 'letters'],
+    ['add_header "" a;', 'add_header', 'letters'],
+    ['add_header X "a\\nSet-Cookie: b";', 'add_header', 'line breaks'],
+    ['return 302 "/\\r\\nSet-Cookie: a=b";', 'return', 'line breaks'],
+    ['return "https://a.test/\\nSet-Cookie: a=b";', 'return', 'line breaks'],
+    ['rewrite ^ HTTPS://example.com/b;', 'rewrite', 'break'],
     ['rewrite ^ /x;', 'rewrite', 'break'],
     ['rewrite ^ /x last;', 'rewrite', 'break'],
     ['rewrite "^/(?<paas_backend>.*)$" /$1 break;', 'rewrite', '$paas_backend'],
@@ -86,7 +96,7 @@ describe('what is refused, by name and line', () => {
   });
 
   it('finds all of them, each at its line', () => {
-    const text = 'listen 80;\n# comment\nadd_header A "two\nlines";\nroot /;\nif ($a = b) {\n  include x;\n}\n';
+    const text = 'listen 80;\n# comment\nsub_filter A "two\nlines";\nroot /;\nif ($a = b) {\n  include x;\n}\n';
     expect(checkSnippet(text, { allowLua: false }).map(({ line }) => line)).toEqual([1, 5, 6]);
   });
 
