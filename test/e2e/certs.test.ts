@@ -104,10 +104,10 @@ describe('paas certs', () => {
   });
 
   it('removes it: then the router shows none any more', async () => {
-    await paas.ok(['certs', 'remove', host]);
+    await paas.ok(['certs', 'remove', host, '--yes']);
     await paas.waitFor('the router to end TLS', async () => (await status()).router.tlsUrl === null);
     expect(await paas.json(['certs'])).toEqual([]);
-    expect((await paas.cli(['certs', 'remove', host])).code).toBe(5);
+    expect((await paas.cli(['certs', 'remove', host, '--yes'])).code).toBe(5);
     const events = (await paas.ok(['events', '--json'])).jsonLines<{ kind: string; target: string }>();
     expect(events.at(-1)).toMatchObject({ kind: 'cert.removed', target: host });
   });

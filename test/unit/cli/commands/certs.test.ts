@@ -98,8 +98,14 @@ describe('paas certs add', () => {
 describe('paas certs remove', () => {
   it('takes it away', async () => {
     cli.api({ 'DELETE /v1/certificates/*.example.com': { host: '*.example.com', removed: true } });
-    const { code, json } = await cli.paas(['certs', 'remove', '*.example.com', '--json']);
+    const { code, json } = await cli.paas(['certs', 'remove', '*.example.com', '--yes', '--json']);
     expect({ code, json: json() }).toEqual({ code: 0, json: { host: '*.example.com', removed: true } });
+  });
+
+  it('takes nothing away that nobody has confirmed, since the key is gone then', async () => {
+    const { code, stderr } = await cli.paas(['certs', 'remove', '*.example.com']);
+    expect({ code, asked: cli.asked() }).toEqual({ code: 2, asked: [] });
+    expect(stderr).toContain('--yes');
   });
 });
 
