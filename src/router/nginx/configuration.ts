@@ -10,6 +10,7 @@ import { luaLiteral } from './literal.ts';
 import { grpcText, proxyText, settingsText } from './passing.ts';
 import type { NginxProgram } from './programs.ts';
 import { bodyLocation, usualBodies, type Location } from './shape.ts';
+import { variablesText } from './variables.ts';
 
 export interface NginxOptions {
   directory: string;
@@ -109,7 +110,7 @@ function httpText(options: NginxOptions): string {
   large_client_header_buffers 4 16k;
   client_max_body_size 0;
   reset_timedout_connection off;
-${mapsText(options)}
+${variablesText(options.trustedProxies)}
 ${upstreamText('paas')}
 ${upstreamText('paas_h2c')}
   server {
@@ -122,14 +123,18 @@ ${upstreamText('paas_h2c')}
 ${tlsPort === undefined ? '' : tlsText(options, tlsPort)}${settingsText}    set $paas_upgrade "";
     set $paas_connection "";
     set $paas_traceparent "";
+    set $paas_id "";
     error_page 413 =413 @page;
     error_page 400 405 408 414 417 501 505 ${faultPage};
     error_page 500 502 504 @page;
     error_page 494 =431 ${faultPage};
-    log_by_lua_block { require("paas.answer").log() }
+    log_by_lua_block { paas_answer.log() }
     location / {
-      lua_check_client_abort on;
-      access_by_lua_block { require("paas.route").access() }
+      set_by_lua_block $paas_id { return paas_route.begin() }
+      if ($paas_id = "") {
+        lua_check_client_abort on;
+        access_by_lua_block { require("paas.route").access() }
+      }
 ${proxyText}
       proxy_pass http://paas;
     }
@@ -173,61 +178,9 @@ export function locationText({ name, snippet, h2c, most }: Omit<Location, 'app'>
   return `    location ${name} {\n${snippet}\n${limit}${pass}\n    }\n`;
 }
 
-/** W3C trace context (https://www.w3.org/TR/trace-context/): later versions may have more behind what is known of them. */
-const traceForm =
-  '~^(?!ff)(?!00-.{52}.)[0-9a-f]{2}-(?!0{32})(?<id>[0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-.*)?$';
-
-function mapsText({ trustedProxies }: NginxOptions): string {
-  const trusted = ['127.0.0.0/8', '::1/128', ...trustedProxies];
-  return `  geo $paas_trusted {
-    default 0;
-${trusted.map((proxy) => `    ${proxy} 1;`).join('\n')}
-  }
-  map $http_x_forwarded_for $paas_forwarded_for { "" $remote_addr; default $paas_forwarded_for_sent; }
-  map $paas_trusted $paas_forwarded_for_sent { 1 "$http_x_forwarded_for, $remote_addr"; default $remote_addr; }
-  map $http_x_forwarded_for $paas_client { "" $remote_addr; default $paas_client_sent; }
-  map "$paas_trusted $http_x_forwarded_for" $paas_client_sent {
-    "~^1 (?:.*,)?\\s*([^,\\s]+)\\s*$" $1;
-    default $remote_addr;
-  }
-${sentText('http_x_forwarded_proto', 'paas_proto', '(https?)', '$scheme')}
-${sentText('http_x_forwarded_host', 'paas_forwarded_host', '(.+)', '$http_host')}
-${sentText('http_x_forwarded_port', 'paas_forwarded_port', '([0-9]+)', '$server_port')}
-${sentText('http_forwarded', 'paas_forwarded', '(.+)', '""')}
-  map $paas_request_id $paas_logged_id { "~=" "\\"$paas_request_id\\""; default $paas_request_id; }
-  map "" $paas_logged {
-    default "$body_bytes_sent client=$paas_client request_id=$paas_logged_id trace_id=$paas_trace_id";
-  }
-  map $http_x_request_id $paas_request_id {
-    "" $request_id;
-    "~^[A-Za-z0-9._~+/=:@-]{1,200}$" $http_x_request_id;
-    default $request_id;
-  }
-  map $upstream_http_x_request_id $paas_answered_id { "" $paas_request_id; default ""; }
-  map $paas_traceparent $paas_trace_id { "" $request_id; "${traceForm}" $id; default $request_id; }
-  map $paas_traceparent $paas_trace_flags {
-    "" "00";
-    "${traceForm.replace('[0-9a-f]{2}(', '[0-9a-f][159d](')}" "01";
-    "${traceForm.replace('[0-9a-f]{2}(', '[0-9a-f][26ae](')}" "02";
-    "${traceForm.replace('[0-9a-f]{2}(', '[0-9a-f][37bf](')}" "03";
-    default "00";
-  }
-  map $paas_traceparent $paas_trace_state { "" ""; "${traceForm}" $http_tracestate; default ""; }
-  map $request_id $paas_span_id { "~^.{16}(.{16})" $1; default "0000000000000001"; }
-  map "$http_connection|$http_upgrade|$http_expect|$http_traceparent" $paas_odd {
-    "|||" ""; "keep-alive|||" ""; "close|||" "";
-    default 1;
-  }`;
-}
-
-/** What a trusted proxy said, else the router's own. Without the header, as for most, no expression is tried. */
-const sentText = (header: string, name: string, form: string, own: string): string =>
-  `  map $${header} $${name} { "" ${own}; default $${name}_sent; }
-  map "$paas_trusted$${header}" $${name}_sent { "~^1${form}$" $1; default ${own}; }`;
-
 const upstreamText = (name: string): string => `  upstream ${name} {
     server 0.0.0.1;
-    balancer_by_lua_block { require("paas.route").balance() }
+    balancer_by_lua_block { paas_route.balance() }
     keepalive 512;
     keepalive_requests 1000000;
     keepalive_timeout 800ms;

@@ -54,7 +54,7 @@ ${commonSettings('grpc')}
 
 /** The answer's head is looked at in Lua. */
 const answerText = `      add_header X-Request-Id $paas_answered_id always;
-      header_filter_by_lua_block { require("paas.answer").header() }`;
+      header_filter_by_lua_block { paas_answer.header() }`;
 
 /** For each location, since headers of a level hide those above it. */
 export const proxyText = `${answerText}

@@ -8,24 +8,26 @@ local rare = require "paas.rare"
 local settings = require "paas.settings"
 local logs = require "paas.logs"
 
+local request = require "thread.exdata"
+local native = require "paas.native"
+
 local ngx, var = ngx, ngx.var
-local now, floor = ngx.now, math.floor
-local current, finish, leave = requests.current, requests.finish, requests.leave
-local started = ngx.req.start_time
-local bounds, buckets = settings.latency, #settings.latency
+local floor = math.floor
+local all, finish, leave = requests.all, requests.finish, requests.leave
+local C, cast, tonumber, number = ffi.C, ffi.cast, tonumber, ffi.typeof("uintptr_t")
+local read, value = native.read, native.value
+local line = logs.line
 local M = {}
 
-function M.header()
-  local st = current()
-  if not st or not st.asked or st.problem then return end
-  local status = ngx.status
+-- What an instance's answer rarely needs. @return nothing, or does not return
+local function odd(st, status)
+  st.plain = false
   if status < 200 and not (status == 101 and st.upgrade) then
     -- nginx takes what has no status line for HTTP/0.9, and would go on in that towards the client.
     st.headless = status == 9
     st.odd = st.headless and "it has no status line" or "it sent " .. status .. ", which nobody asked for"
     return ngx.exit(502)
   end
-  st.first = now()
   local connection = var.upstream_http_connection
   if connection and connection ~= "keep-alive" and connection ~= "close" then
     for option in string.gmatch(string.lower(connection), "[^,%s]+") do
@@ -41,33 +43,47 @@ function M.header()
   end
 end
 
-local function bucketOf(ms)
-  local low, high = 1, buckets + 1
-  while low < high do
-    local middle = floor((low + high) / 2)
-    if ms <= bounds[middle] then high = middle else low = middle + 1 end
-  end
-  return low - 1
+function M.header()
+  local record = request()
+  local key = tonumber(cast(number, record))
+  local st = all[key]
+  if not st or not st.live or not st.asked or st.problem then return end
+  local status = C.ngx_http_lua_ffi_get_resp_status(record)
+  st.first = C.ngx_http_lua_ffi_now()
+  if status < 200 or st.cookie or read(record, "paas_odd_answer") > 0 then return odd(st, status) end
 end
 
-local function count(st, ep, status, ms)
-  local column = state.column
+-- Which count of the histogram a number of milliseconds belongs to.
+local bounds, buckets = settings.latency, #settings.latency
+local longest = bounds[buckets]
+local bucketAt = ffi.new("uint8_t[?]", longest + 1)
+do
+  local bucket = 0
+  for ms = 0, longest do
+    if ms > bounds[bucket + 1] then bucket = bucket + 1 end
+    bucketAt[ms] = bucket
+  end
+end
+
+local function count(ep, status, ms)
+  local column, counter = state.column, ep.counter
   local class = floor(status / 100) - 1
   if class < 0 or class > 4 then class = 4 end
-  local classes = column.classes[ep.counter]
+  local classes = column.classes[counter]
   classes[class] = classes[class] + 1
   if status ~= 101 then
-    local latency = column.latency[ep.counter]
-    local at = bucketOf(ms)
-    latency[at] = latency[at] + 1
+    local bucket = buckets
+    if ms <= longest then bucket = bucketAt[ms] end
+    local latency = column.latency[counter]
+    latency[bucket] = latency[bucket] + 1
   end
 end
 
-function M.log()
+-- The end of a request that was not a plain one, or did not go well.
+local function ended(time, started)
   local st = finish()
   local status = ngx.status
-  local time = now()
-  local ms = floor((time - started()) * 1000 + 0.5)
+  local ms = floor((time - started) * 1000 + 0.5)
   if not st then
     return logs.write("", "-", status, ms, nil, nil, "bad-request")
   end
@@ -81,16 +97,35 @@ function M.log()
     elseif st.first and not reason and not ngx.req.is_internal() and var.request_completion ~= "OK" then
       reason = "broken-off"
     end
-    count(st, ep, status, ms)
+    count(ep, status, ms)
     if status >= 500 or reason == "instance-broke" then rare.failed(st, ep)
     elseif status ~= 499 then
       local fails = state.shared.fails
       if fails[ep.slot] ~= 0 then fails[ep.slot] = 0 end
     end
   elseif not reason and status == 499 then reason = "client-gone" end
-  logs.write(backend and backend.id or "", st.host or "-", status, ms, st.first and floor((st.first - started()) * 1000 + 0.5),
+  logs.write(backend and backend.id or "", st.host or "-", status, ms, st.first and floor((st.first - started) * 1000 + 0.5),
     ep, reason)
-  requests.free(st)
+end
+
+function M.log()
+  local record = request()
+  local key = tonumber(cast(number, record))
+  local st = all[key]
+  local time, started = C.ngx_http_lua_ffi_now(), C.ngx_http_lua_ffi_req_start_time(record)
+  if not st or not st.live or not st.plain or not st.first then return ended(time, started) end
+  local status = C.ngx_http_lua_ffi_get_resp_status(record)
+  local length = status < 500 and read(record, "paas_line") or 0
+  if length == 0 then return ended(time, started) end
+  st.live = false
+  local ep = st.ep
+  local slot = ep.slot
+  local open, fails = state.column.open, state.shared.fails
+  open[slot] = open[slot] - 1
+  if fails[slot] ~= 0 then fails[slot] = 0 end
+  local ms = floor((time - started) * 1000 + 0.5)
+  count(ep, status, ms)
+  line(st.backend, ep, value[0], length, ms, floor((st.first - started) * 1000 + 0.5))
 end
 
 -- Breaks off requests whose instance took too long to begin its answer: nginx has one time-out for the wait and for
@@ -129,17 +164,18 @@ local function sinceSent(fd)
 end
 
 function M.sweep()
-  local time = now()
-  for key, st in pairs(requests.all) do
+  local time = ngx.now()
+  for key, st in pairs(all) do
     local ep, asked = st.ep, st.asked
-    if ep and asked and not st.first and not st.timedOut then
+    if not st.live then all[key] = nil
+    elseif ep and asked and not st.first and not st.timedOut then
       local limits = st.backend.limits
       local limit = limits and limits.responseMs or settings.responseMs
       if (time - asked) * 1000 >= limit then
         local connection = connectionOf(key, st)
         if connection and sinceSent(connection.fd) >= limit
           and (not st.length or tonumber(connection.sent) >= st.length) then
-          st.timedOut = true
+          st.timedOut, st.plain = true, false
           ffi.C.shutdown(connection.fd, 2)
         end
       end

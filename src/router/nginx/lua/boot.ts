@@ -12,9 +12,12 @@ function M.master()
     require("paas.table").load(settings.directory .. "/table.txt")
   end
   -- Loaded once here rather than in each worker.
-  for _, name in ipairs({ "requests", "table", "rare", "route", "queue", "page", "logs", "answer", "gray", "admin", "tls" }) do
+  for _, name in ipairs({ "requests", "native", "table", "rare", "route", "queue", "page", "logs", "answer", "gray", "admin", "tls" }) do
     require("paas." .. name)
   end
+  -- What every request calls is found without a look into the modules.
+  rawset(_G, "paas_route", require "paas.route")
+  rawset(_G, "paas_answer", require "paas.answer")
 end
 
 function M.worker()

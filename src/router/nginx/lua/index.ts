@@ -7,6 +7,7 @@ import { answerLua } from './answer.ts';
 import { bootLua } from './boot.ts';
 import { grayLua } from './gray.ts';
 import { logsLua } from './logs.ts';
+import { nativeLua } from './native.ts';
 import { pageLua } from './page.ts';
 import { queueLua } from './queue.ts';
 import { rareLua } from './rare.ts';
@@ -23,6 +24,7 @@ export const luaFiles: Readonly<Record<string, string>> = {
   'boot.lua': bootLua,
   'gray.lua': grayLua,
   'logs.lua': logsLua,
+  'native.lua': nativeLua,
   'page.lua': pageLua,
   'queue.lua': queueLua,
   'rare.lua': rareLua,

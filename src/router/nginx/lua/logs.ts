@@ -7,21 +7,24 @@ ffi.cdef[[
 int open(const char *path, int flags, ...);
 ssize_t write(int fd, const void *data, size_t length);
 int close(int fd);
+void *memchr(const void *bytes, int byte, size_t count);
 int fstat(int fd, void *status);
 int rename(const char *from, const char *to);
 ]]
 
 local ngx, var = ngx, ngx.var
-local concat = table.concat
+local C, cast, copy = ffi.C, ffi.cast, ffi.copy
 local byte, find, format, gsub, sub = string.byte, string.find, string.format, string.gsub, string.sub
 local M = {}
-local pending, names = {}, {}
+
+-- Lines by app, { id, bytes, at, room, idle }; those in use have bytes.
+local books, inUse = {}, {}
+local first, largest = 4096, 256 * 1024
 
 -- What an app's file may take on disk before the agent frees it; what comes then is lost.
 local mostBytes = 256 * 1024 * 1024
 -- The one without an app is moved aside: nobody ships it.
 local rotateBytes = 16 * 1024 * 1024
-local mostPending = 100000
 
 local function escaped(char)
   if char == '"' or char == "\\" then return "\\" .. char end
@@ -47,17 +50,103 @@ local function path()
   return query and sub(uri, 1, query - 1) or uri
 end
 
+local status = ffi.new("int64_t[32]")
+local O_WRONLY, O_CREAT, O_APPEND, O_CLOEXEC = 1, 64, 1024, 524288
+
+local function append(book)
+  local id = book.id
+  local name = id == "" and "-" or ngx.escape_uri(id)
+  local path = settings.directory .. "/access/" .. name .. ".log"
+  local fd = C.open(path, O_WRONLY + O_CREAT + O_APPEND + O_CLOEXEC, cast("int", 384)) -- 0600
+  if fd < 0 then return end
+  -- st_size and st_blocks of Linux on 64 bits.
+  if C.fstat(fd, status) == 0 then
+    if id ~= "" and status[8] * 512 > mostBytes then
+      C.close(fd)
+      return
+    end
+    if id == "" and status[6] > rotateBytes then C.rename(path, path .. ".1") end
+  end
+  C.write(fd, book.bytes, book.at)
+  C.close(fd)
+end
+
+-- Room for so many bytes more: a longer buffer, or the lines so far go to disk.
+local function room(book, wanted)
+  if not book.bytes then
+    book.idle, book.at, book.room = 0, 0, 0
+    inUse[#inUse + 1] = book
+  end
+  if book.at > 0 and book.at + wanted > largest then
+    append(book)
+    book.at = 0
+  end
+  if book.at + wanted > book.room then
+    local size = math.max(book.room, first)
+    while size < book.at + wanted do size = size * 2 end
+    local bytes = ffi.new("char[?]", size)
+    if book.at > 0 then copy(bytes, book.bytes, book.at) end
+    book.bytes, book.room = bytes, size
+  end
+end
+
+local function bookOf(id)
+  local book = books[id]
+  if not book then
+    book = { id = id, bytes = false, at = 0, room = 0, idle = 0 }
+    books[id] = book
+  end
+  return book
+end
+
+-- What lines have of an endpoint.
+local function served(ep)
+  ep.served = " instance=" .. quote(ep.name) .. " release=" .. ep.release
+  return ep.served
+end
+
+local times, firstTimes, mostTimes = {}, {}, 2000
+local function timeText(known, name, ms)
+  local text = name .. ms
+  if ms <= mostTimes then known[ms] = text end
+  return text
+end
+
+local function bookFor(backend)
+  backend.book = bookOf(backend.id)
+  return backend.book
+end
+
+-- A line that is nginx's but for what comes at its tab: the times and who answered.
+function M.line(backend, ep, value, length, ms, firstMs)
+  local book = backend.book or bookFor(backend)
+  local one = times[ms] or timeText(times, " ms=", ms)
+  local two = firstTimes[firstMs] or timeText(firstTimes, " first_ms=", firstMs)
+  local who = ep.served or served(ep)
+  local at = book.at
+  local most = length + #who + 64
+  if at + most > book.room then
+    room(book, most)
+    at = book.at
+  end
+  local to = book.bytes + at
+  local tab = cast("char *", C.memchr(value, 9, length))
+  local head = tab - value
+  copy(to, value, head)
+  to = to + head
+  copy(to, one, #one)
+  to = to + #one
+  copy(to, two, #two)
+  to = to + #two
+  copy(to, who, #who)
+  to = to + #who
+  copy(to, tab + 1, length - head - 1)
+  to[length - head - 1] = 10
+  book.at = at + length + #one + #two + #who
+end
+
 -- A line in the form of src/shared/access-line.ts.
 function M.write(id, host, status, ms, first, ep, reason)
-  local lines = pending[id]
-  if not lines then
-    lines = { n = 0 }
-    pending[id] = lines
-    names[#names + 1] = id
-  end
-  local n = lines.n
-  if n >= mostPending then return end
-  -- "BYTES client=… request_id=… trace_id=…", put together by nginx.
   local rest = var.paas_logged
   local blank = find(rest, " ", 1, true)
   local line = "method=" .. quote(var.request_method or "-") .. " host=" .. quote(host) .. " path=" .. quote(path())
@@ -66,37 +155,29 @@ function M.write(id, host, status, ms, first, ep, reason)
   if ep then line = line .. " instance=" .. quote(ep.name) .. " release=" .. ep.release end
   line = line .. sub(rest, blank)
   if reason then line = line .. " error=" .. reason end
-  lines[n + 1] = line
-  lines.n = n + 1
+  line = line .. "\n"
+  local book = bookOf(id)
+  if book.at + #line > book.room then room(book, #line) end
+  copy(book.bytes + book.at, line, #line)
+  book.at = book.at + #line
 end
 
-local status = ffi.new("int64_t[32]")
-local O_WRONLY, O_CREAT, O_APPEND, O_CLOEXEC = 1, 64, 1024, 524288
-
-local function append(id, text)
-  local name = id == "" and "-" or ngx.escape_uri(id)
-  local path = settings.directory .. "/access/" .. name .. ".log"
-  local fd = ffi.C.open(path, O_WRONLY + O_CREAT + O_APPEND + O_CLOEXEC, ffi.cast("int", 384)) -- 0600
-  if fd < 0 then return end
-  -- st_size and st_blocks of Linux on 64 bits.
-  if ffi.C.fstat(fd, status) == 0 then
-    if id ~= "" and status[8] * 512 > mostBytes then
-      ffi.C.close(fd)
-      return
-    end
-    if id == "" and status[6] > rotateBytes then ffi.C.rename(path, path .. ".1") end
-  end
-  ffi.C.write(fd, text, #text)
-  ffi.C.close(fd)
-end
-
+-- Every 250 ms. Apps without requests for a while give their buffer back.
 function M.flush()
-  local all, files = pending, names
-  pending, names = {}, {}
-  for i = 1, #files do
-    local lines = all[files[i]]
-    append(files[i], concat(lines, "\n", 1, lines.n) .. "\n")
+  local kept = {}
+  for i = 1, #inUse do
+    local book = inUse[i]
+    if book.at > 0 then
+      append(book)
+      book.at, book.idle = 0, 0
+    else book.idle = book.idle + 1 end
+    if book.idle < 40 then kept[#kept + 1] = book
+    else
+      book.bytes, book.room = false, 0
+      books[book.id] = nil
+    end
   end
+  inUse = kept
 end
 
 return M

@@ -84,6 +84,7 @@ function M.admit(st, backend, eps, ep)
       if fresh and fresh ~= backend then
         backend, st.backend = fresh, fresh
         eps = fresh.gray and require("paas.gray").select(st, fresh) or fresh.eps
+        st.eps = eps
         limits = fresh.limits or {}
       end
       ep = choose(eps, nil)

@@ -3,57 +3,45 @@ export const requestsLua = String.raw`
 -- ngx.ctx is lost in internal redirects (pages, locations of an app's own), and with it what was counted: requests are
 -- known by the address of nginx's own record, which stays.
 local ffi = require "ffi"
-local base = require "resty.core.base"
+local request = require "thread.exdata"
 local state = require "paas.state"
 
-local get, cast, tonumber = base.get_request, ffi.cast, tonumber
+local cast, tonumber = ffi.cast, tonumber
 local number = ffi.typeof("uintptr_t")
 local M = {}
 local all = {}
-local spare, spares = {}, 0
-local new, clear = require "table.new", require "table.clear"
+-- Records by address. One that is not live is of a request that has ended, and the next one there takes it. A plain one
+-- has nothing but what route.begin gives it; whatever else looks at a request makes it a common one.
 M.all = all
 
 function M.key()
-  return tonumber(cast(number, get()))
+  local key = tonumber(cast(number, request()))
+  return key
 end
 local key = M.key
 
 function M.current()
-  return all[key()]
+  local st = all[key()]
+  if not st or not st.live then return nil end
+  st.plain = false
+  return st
 end
+local current = M.current
 
 -- @return the request's record; the one of before when it comes here again
 function M.begin()
-  local k = key()
-  local st = all[k]
+  local st = current()
   if not st then
-    st = spare[spares]
-    if st then
-      spare[spares] = nil
-      spares = spares - 1
-    else
-      st = new(0, 16)
-    end
-    all[k] = st
+    st = { live = true }
+    all[key()] = st
   end
   return st
 end
 
 function M.finish()
-  local k = key()
-  local st = all[k]
-  all[k] = nil
+  local st = current()
+  all[key()] = nil
   return st
-end
-
--- Gives a record back, of which nothing is used any more.
-function M.free(st)
-  clear(st)
-  if spares < 1000 then
-    spares = spares + 1
-    spare[spares] = st
-  end
 end
 
 function M.enter(st, ep)

@@ -1,6 +1,9 @@
-/** `paas.route`: from a request to the instance that gets it (access phase), and to the next one where that refuses. */
+/** `paas.route`: from a request to the instance that gets it, and to the next one where that refuses. */
 export const routeLua = String.raw`
+local ffi = require "ffi"
 local balancer = require "ngx.balancer"
+local request = require "thread.exdata"
+local native = require "paas.native"
 local state = require "paas.state"
 local tables = require "paas.table"
 local requests = require "paas.requests"
@@ -11,7 +14,11 @@ local ngx, var = ngx, ngx.var
 local now, random = ngx.now, math.random
 local find, sub = string.find, string.sub
 local open = state.open
-local current = requests.current
+local all = requests.all
+local cast, tonumber = ffi.cast, tonumber
+local C, number = ffi.C, ffi.typeof("uintptr_t")
+local read, value, newId = native.read, native.value, native.id
+local target = tables.target
 
 local M = {}
 -- From this number on two random ones are compared instead of all.
@@ -65,6 +72,10 @@ local function choose(eps, tried)
 end
 M.choose = choose
 
+local function select(st, backend)
+  return require("paas.gray").select(st, backend)
+end
+
 local function path()
   local uri = var.request_uri
   local query = find(uri, "?", 1, true)
@@ -90,6 +101,7 @@ function M.access()
     if rare.special(st, route, backend) then return end
   end
   local eps = st.eps or backend.eps
+  st.eps = eps
   local ep = choose(eps, nil)
   if not ep then return rare.fail(st, rare.without(backend)) end
   if backend.limits then ep = require("paas.queue").admit(st, backend, eps, ep) end
@@ -100,36 +112,79 @@ function M.access()
   if state.shared.closing > state.started then return ngx.exec("@closing") end
 end
 
--- Balancer phase: gives nginx the chosen endpoint, and another one when a connection failed. A request that was sent,
--- even in part, is never sent again.
+-- What most requests need, in the rewrite phase and without a coroutine: this is compiled, so it has no loop and no
+-- pattern. @return the request's id; '' sends it to M.access, which can do everything
+function M.begin()
+  local record = request()
+  local length = read(record, "paas_host")
+  if length == 0 then return "" end
+  local found = target(ffi.string(value[0], length))
+  if not found or state.shared.closing > state.started then return "" end
+  if found.https and read(record, "paas_insecure") > 0 then return "" end
+  local key = tonumber(cast(number, record))
+  local st = all[key]
+  if st and st.live then return "" end
+  local backend = found.backend
+  if not st then
+    st = { plain = true, live = false, backend = false, host = false, eps = false, ep = false, asked = false, first = false }
+    all[key] = st
+  end
+  local eps = backend.eps
+  if backend.gray then
+    eps = select(st, backend)
+    if st.cookie then st.plain = false end
+  end
+  local ep
+  if #eps == 1 then ep = eps[1] else ep = choose(eps, nil) end
+  if not ep then return "" end
+  st.live, st.backend, st.host, st.eps, st.ep, st.asked, st.first = true, backend, found.host, eps, ep, false, false
+  local open, slot = state.column.open, ep.slot
+  open[slot] = open[slot] + 1
+  local id = newId()
+  return id
+end
+
+local problem = ffi.new("char *[1]")
+
+-- Another endpoint than the one that refused. A request that was sent, even in part, is never sent again.
+local function another(st)
+  local ep = st.ep
+  st.plain = false
+  -- A list with a place for the attempt that begins now: "0, 296 : ".
+  local sent = tonumber(string.match(var.upstream_bytes_sent, "(%d+)%D*$") or 0)
+  if sent > 0 or st.timedOut then
+    st.sent = true
+    st.received = tonumber(string.match(var.upstream_bytes_received, "(%d+)%D*$") or 0) > 0
+    return nil
+  end
+  state.shared.avoid[ep.slot] = now() + avoidSeconds
+  rare.failed(st, ep)
+  st.tried = st.tried or {}
+  st.tried[ep] = true
+  local other = choose(st.eps, st.tried)
+  if not other then return nil end
+  requests.leave(st)
+  requests.enter(st, other)
+  return other
+end
+
+-- Balancer phase: gives nginx the chosen endpoint, and another one when a connection failed.
 function M.balance()
-  local st = current()
+  local record = request()
+  local key = tonumber(cast(number, record))
+  local st = all[key]
   local ep = st.ep
   if st.asked then
-    -- A list with a place for the attempt that begins now: "0, 296 : ".
-    local sent = tonumber(string.match(var.upstream_bytes_sent, "(%d+)%D*$") or 0)
-    if sent > 0 or st.timedOut then
-      st.sent = true
-      st.received = tonumber(string.match(var.upstream_bytes_received, "(%d+)%D*$") or 0) > 0
-      return ngx.exit(ngx.ERROR)
-    end
-    state.shared.avoid[ep.slot] = now() + avoidSeconds
-    rare.failed(st, ep)
-    st.tried = st.tried or {}
-    st.tried[ep] = true
-    local other = choose(st.eps or st.backend.eps, st.tried)
-    if not other then return ngx.exit(ngx.ERROR) end
-    requests.leave(st)
-    requests.enter(st, other)
-    ep = other
+    ep = another(st)
+    if not ep then return ngx.exit(ngx.ERROR) end
   else
-    local more = #(st.eps or st.backend.eps) - 1
+    local more = #st.eps - 1
     if more > 0 then balancer.set_more_tries(more) end
   end
-  st.asked = now()
-  local ok, why = balancer.set_current_peer(ep.address, ep.port)
-  if not ok then
-    ngx.log(ngx.CRIT, "an instance's address cannot be used: ", why)
+  st.asked = C.ngx_http_lua_ffi_now()
+  local address = ep.address
+  if C.ngx_http_lua_ffi_balancer_set_current_peer(record, address, #address, ep.port, problem) ~= 0 then
+    ngx.log(ngx.CRIT, "an instance's address cannot be used: ", ffi.string(problem[0]))
     return ngx.exit(ngx.ERROR)
   end
 end

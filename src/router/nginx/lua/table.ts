@@ -11,8 +11,8 @@ local M = {}
 
 local generation = -1
 local texts = setmetatable({}, { __mode = "v" })
-local hosts, kept, before = {}, {}, {}
-local known = 0
+local hosts, kept, before, targets = {}, {}, {}, {}
+local known, aimed = 0, 0
 local most = 20000
 
 local function read(text)
@@ -26,6 +26,7 @@ function M.sync()
   if now == generation then return end
   generation = now
   hosts, before, kept, known = {}, kept, {}, 0
+  targets, aimed = {}, 0
 end
 
 -- @return what a record says, as a table of its own that callers may add to; nil: there is no such record
@@ -72,6 +73,32 @@ local function candidates(host)
     end
   end
   return list
+end
+
+-- Where all requests to a host go alike; false: it has routes by path, or its app wants more than routing.
+local function aim(host)
+  M.sync()
+  local paths = candidates(host)[1]
+  local route = paths and paths.longest == 0 and paths.routes[""]
+  local backend = route and M.record(route[1])
+  local found = false
+  if backend and not (backend.limits or backend.maintenance or backend.location) then
+    found = { host = host, backend = backend, https = route[2] }
+  end
+  if aimed >= most then targets, aimed = {}, 0 end
+  targets[host] = found
+  aimed = aimed + 1
+  return found
+end
+
+-- @return { host, backend, https }, or false (see aim)
+function M.target(host)
+  if state.shared.generation == generation then
+    local found = targets[host]
+    if found ~= nil then return found end
+  end
+  local found = aim(host)
+  return found
 end
 
 -- @param path a function that gives the path, called only where a route of the host has one
