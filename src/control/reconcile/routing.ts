@@ -130,25 +130,7 @@ export class Routing {
    * until its host is given up.
    */
   #without(version: number): boolean {
-    return this.#routers.length > 0 && this.#behind(version).length === 0;
-  }
-
-  /** Router hosts that have not acknowledged this version. */
-  #behind(version: number): string[] {
-    return this.#routers.filter((id) => (this.#statuses.get(id)?.version ?? -1) < version);
-  }
-
-  /** What an instance that is to serve, or is leaving, waits for of the routers; null where it waits for none of them. */
-  awaited(i: {
-    id: string;
-    leaving: boolean;
-    drainVersion: number | null;
-  }): { routers: string[]; open: number } | null {
-    if (i.leaving) return { routers: this.#behind(i.drainVersion ?? this.#table.version), open: this.#open(i.id) };
-    const since = this.#since.get(i.id);
-    if (since === undefined) return null;
-    const routers = this.#behind(since).filter((id) => this.#hub.connected(id));
-    return routers.length === 0 ? null : { routers, open: 0 };
+    return this.#routers.length > 0 && this.#routers.every((id) => (this.#statuses.get(id)?.version ?? -1) >= version);
   }
 
   #open(instanceId: string): number {
@@ -172,8 +154,10 @@ export class Routing {
     const next = await buildTable(this.#store.db, () => this.stickyKey(), this.#regions);
     const { version: _, ...content } = this.#table;
     if (!sameJson(content, next)) {
-      this.#table = { version: this.#table.version + 1, ...next };
-      await this.#save();
+      const table = { version: this.#table.version + 1, ...next };
+      // Stored before anyone sees it: a version that routers have acknowledged must never be another table's.
+      await this.#save(table);
+      this.#table = table;
       this.#sentAt.clear();
     }
     this.#sendTable(now);
@@ -276,8 +260,8 @@ export class Routing {
     this.#loaded = true;
   }
 
-  async #save(): Promise<void> {
-    const value = JSON.stringify(this.#table);
+  async #save(table: RouteTable): Promise<void> {
+    const value = JSON.stringify(table);
     await this.#store.db
       .insertInto('meta')
       .values({ key: 'route-table', value })

@@ -41,6 +41,8 @@ export async function dueCertificates(control: Control, now = Date.now()): Promi
 
 /** The state between two looks of an issuance. */
 interface Issuance {
+  /** Whose order it is. */
+  directory: string;
   /** URL of the order. */
   order: string;
   /** PEM of the certificate's private key. */
@@ -109,16 +111,19 @@ class Work {
   /** The order under way, or a new one. */
   async #order(client: AcmeClient): Promise<{ key: string; order: Order }> {
     const { host, issuance } = this.#row;
-    const { sealer } = this.#control;
-    if (issuance !== null) {
-      const { order: url, key } = JSON.parse(sealer.open(issuance, issuancePlace(host))) as Issuance;
+    const { sealer, settings } = this.#control;
+    const { directory } = settings.acme;
+    const begun = issuance === null ? null : (JSON.parse(sealer.open(issuance, issuancePlace(host))) as Issuance);
+    // After the configuration named another authority the one before is not asked any more: it may be gone.
+    if (begun?.directory === directory) {
+      const { order: url, key } = begun;
       const order = await this.#attempt(client.getOrder({ url } as Order)).catch(unlessRefused);
       if (order && order.status !== 'invalid') return { key, order };
     }
     const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
     const key = privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
     const order = await this.#attempt(client.createOrder({ identifiers: [{ type: 'dns', value: host }] }));
-    const state: Issuance = { order: order.url, key };
+    const state: Issuance = { directory, order: order.url, key };
     await this.#write({ issuance: sealer.seal(JSON.stringify(state), issuancePlace(host)) });
     return { key, order };
   }

@@ -145,6 +145,23 @@ describe('a certificate by ACME', () => {
     expect(await view()).toMatchObject({ state: 'valid', attempts: 0, message: null });
   });
 
+  it('is asked for anew where another authority was configured, and the one before is gone', async () => {
+    isRouterSlow = true;
+    await ask();
+    const stop = new AbortController();
+    const first = issue(stop.signal);
+    await eventually(async () => (await row()).issuance).not.toBeNull();
+    stop.abort();
+    await first;
+    isRouterSlow = false;
+    await authority.stop();
+    authority = await FakeAuthority.start();
+    authority.challengePort = (port80.address() as AddressInfo).port;
+    Object.assign(control.settings, { acme: acme() });
+    await issue();
+    expect(await view()).toMatchObject({ state: 'valid', message: null });
+  });
+
   it('tells why there is none, and is tried again later and later', async () => {
     authority.challengePort = 1;
     await ask();

@@ -86,6 +86,21 @@ describe('the route table', () => {
     expect(tables()).toBe(0);
   });
 
+  it('is not in force before it is stored, or a restart would give its version to another one', async () => {
+    await control.routing.reconcile();
+    const { version } = control.routing.table;
+    await add('i1');
+    await control.store.db.schema.alterTable('meta').renameTo('away').execute();
+    await expect(control.routing.reconcile()).rejects.toThrow();
+    expect(control.routing.table.version).toBe(version);
+    await control.store.db.schema.alterTable('away').renameTo('meta').execute();
+    await control.routing.reconcile();
+    expect(control.routing.table.version).toBe(version + 1);
+    const next = new Routing({ ...control, drainMs: 1000 });
+    await next.load();
+    expect(next.table).toEqual(control.routing.table);
+  });
+
   it('is there after a restart before anything else happens', async () => {
     await add('i1');
     await control.routing.reconcile();
