@@ -43,6 +43,8 @@ export interface Endpoint<Body = unknown> {
   raw?: boolean;
   status?: number;
   handle: (call: Call<Body>) => Promise<unknown>;
+  /** What is waited for before the answer, also before one that an earlier try of the same request has brought about. */
+  settle?: (call: Omit<Call<Body>, 'commit'>) => Promise<void>;
 }
 
 /** Keeps the body's type for the handler; a list of endpoints forgets it. */

@@ -24,6 +24,7 @@ export const maintenanceEndpoints: Endpoint[] = [
     body: api.maintenanceRequest,
     response: api.maintenanceChange,
     handle: (call) => change(call, { page: call.body.page }),
+    settle: (call) => settle(call, { page: call.body.page }),
   }),
   endpoint({
     method: 'DELETE',
@@ -32,6 +33,7 @@ export const maintenanceEndpoints: Endpoint[] = [
     role: 'developer',
     response: api.maintenanceChange,
     handle: (call) => change(call, null),
+    settle: (call) => settle(call, null),
   }),
 ];
 
@@ -66,11 +68,15 @@ async function change(call: Call<unknown>, wish: Pick<Maintenance, 'page'> | nul
     await audit(call, wish === null ? 'maintenance.off' : 'maintenance.on', app, said);
     control.say(app.id, 'platform', said);
   }
+  return answer;
+}
+
+async function settle(call: Omit<Call<unknown>, 'commit'>, wish: Pick<Maintenance, 'page'> | null): Promise<void> {
+  const app = await appOf(call);
   await untilRouted(
-    control,
+    call.control,
     app.id,
     ({ maintenance }) => (maintenance === undefined) === (wish === null) && maintenance?.page === wish?.page,
     wish === null ? `the end of the maintenance of ${app.name}` : `the maintenance of ${app.name}`,
   );
-  return answer;
 }

@@ -29,6 +29,7 @@ export const nginxEndpoints: Endpoint[] = [
     body: api.nginxRequest,
     response: api.nginxChange,
     handle: put,
+    settle: (call) => settle(call, call.body.nginx),
   }),
   endpoint({
     method: 'DELETE',
@@ -37,6 +38,7 @@ export const nginxEndpoints: Endpoint[] = [
     role: 'developer',
     response: api.nginxChange,
     handle: (call) => change(call, null),
+    settle: (call) => settle(call, null),
   }),
 ];
 
@@ -87,7 +89,6 @@ async function nginxRouter({ store, hub, routing }: Control): Promise<{ id: stri
 }
 
 async function change(call: Call<unknown>, nginx: string | null): Promise<api.NginxChange> {
-  const { control } = call;
   const app = await appOf(call);
   const answer = await call.commit(async (trx) => {
     const present = await requireApp(trx, nameOf(call.params));
@@ -99,7 +100,11 @@ async function change(call: Call<unknown>, nginx: string | null): Promise<api.Ng
     const said = nginx === null ? 'nginx configuration removed' : 'nginx configuration set';
     await audit(call, nginx === null ? 'nginx.remove' : 'nginx.set', app, said);
   }
-  const what = `the nginx configuration of ${app.name}`;
-  await untilRouted(control, app.id, (backend) => (backend.nginx ?? null) === nginx, what);
   return answer;
+}
+
+async function settle(call: Omit<Call<unknown>, 'commit'>, nginx: string | null): Promise<void> {
+  const app = await appOf(call);
+  const what = `the nginx configuration of ${app.name}`;
+  await untilRouted(call.control, app.id, (policy) => (policy.nginx ?? null) === nginx, what);
 }

@@ -3,27 +3,39 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Backend } from '../../shared/contracts/routes.ts';
 import { PaasError } from '../../shared/errors.ts';
 import type { Control } from '../context.ts';
+import { routerPolicy } from '../deploy/router-settings.ts';
 
 /** Routers acknowledge within some milliseconds. */
 const lookMs = 5;
 
+/** How often to look whether it is still wanted. */
+const wantedMs = 200;
+
+/** What of a backend is an app's own. */
+type Policy = Pick<Backend, 'maintenance' | 'nginx'>;
+
 /**
- * Waits until every router has acknowledged a table in which `holds` is true of all of an app's backends. An app that no
- * route leads to has none, so nothing is waited for but the routers themselves.
+ * Waits until every router has acknowledged a table in which `holds` is true of all of an app's backends, or somebody has
+ * wanted otherwise since. An app that no route leads to has none, so nothing is waited for but the routers themselves.
  * @param what of the time-out's message: `the maintenance of shop`
  * @throws PaasError `timeout`; the change is made all the same
  */
 export async function untilRouted(
-  control: Pick<Control, 'routing' | 'settings' | 'wake'>,
+  control: Pick<Control, 'routing' | 'settings' | 'store' | 'wake'>,
   appId: string,
-  holds: (backend: Backend) => boolean,
+  holds: (policy: Policy) => boolean,
   what: string,
 ): Promise<void> {
   const timeoutMs = control.settings.timing.routed;
   const deadline = Date.now() + timeoutMs;
   control.wake.routes();
   let from: number | undefined;
+  let lookedAt = 0;
   for (;;) {
+    if (Date.now() - lookedAt >= wantedMs) {
+      lookedAt = Date.now();
+      if (!(await isWanted(control, appId, holds))) return;
+    }
     const { table } = control.routing;
     const own = Object.values(table.backends).filter((backend) => backend.appId === appId);
     if (from === undefined && own.every(holds)) from = table.version;
@@ -39,4 +51,13 @@ export async function untilRouted(
     }
     await sleep(lookMs);
   }
+}
+
+async function isWanted(
+  { store }: Pick<Control, 'store'>,
+  appId: string,
+  holds: (policy: Policy) => boolean,
+): Promise<boolean> {
+  const app = await store.db.selectFrom('apps').selectAll().where('id', '=', appId).executeTakeFirst();
+  return app !== undefined && holds(routerPolicy(app));
 }

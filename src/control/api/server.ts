@@ -115,6 +115,7 @@ async function serve(
   const status = endpoint.status ?? 200;
   if (endpoint.method === 'GET' || endpoint.role === 'agent' || typeof key !== 'string' || open) {
     const answer = await endpoint.handle({ ...call, commit: (work) => deps.control.store.transaction(work) });
+    await endpoint.settle?.(call);
     return reply.sent || reply.raw.headersSent ? reply : reply.code(status).send(answer ?? {});
   }
   return idempotent(deps, endpoint, { ...call, key, bytes, status });
@@ -134,8 +135,10 @@ async function idempotent(
     .update(bytes)
     .digest('hex');
   const begun = await beginIdempotent(store, keyId, key, fingerprint);
-  if (begun.state === 'done')
+  if (begun.state === 'done') {
+    await endpoint.settle?.(call);
     return reply.code(begun.status).header('content-type', 'application/json').send(begun.body);
+  }
   const recorded: { body: string | null } = { body: null };
   try {
     const commit = async <T>(work: (trx: Trx) => Promise<T>): Promise<T> => {
@@ -157,6 +160,7 @@ async function idempotent(
     const body = JSON.stringify(answer);
     // What a handler makes of its commit's answer afterwards is what the first caller sees, so a repeated one does too.
     if (recorded.body !== body) await finishIdempotent(store, keyId, key, status, body);
+    await endpoint.settle?.(call);
     return await reply.code(status).send(answer);
   } catch (error) {
     // What was committed stays answered; what failed before that may be repeated.

@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createHandlers } from '../../../../src/control/agents/handlers.ts';
 import { appUrl, TestApi } from '../../../support/api.ts';
 import { addHost, addRouter, makeControl, type TestControl } from '../../../support/control.ts';
+import { eventually } from '../../../support/eventually.ts';
 import { appRow } from '../../../support/rows.ts';
 
 let control: TestControl;
@@ -84,6 +85,26 @@ describe('maintenance', () => {
       'bad_request',
     );
     expect((await api.call('PUT', `${appUrl}/maintenance`, { body: {}, as: 'viewer' })).code).toBe('not_allowed');
+  });
+});
+
+describe('a change that routers have to take up', () => {
+  it('is waited for again by a request that is repeated, since its first answer never came', async () => {
+    control.settings.timing = { ...control.settings.timing, routed: 20 };
+    const repeated = { body: {}, idempotencyKey: 'one' };
+    expect((await api.call('PUT', `${appUrl}/maintenance`, repeated)).code).toBe('timeout');
+    expect((await api.call('PUT', `${appUrl}/maintenance`, repeated)).code).toBe('timeout');
+    await routed();
+    const { status, body } = await api.call('PUT', `${appUrl}/maintenance`, repeated);
+    expect([status, body['changed']]).toEqual([200, true]);
+  });
+
+  it('is not waited for any more once somebody has taken it back', async () => {
+    const on = api.call('PUT', `${appUrl}/maintenance`, { body: {} });
+    await eventually(async () => (await api.get(`${appUrl}/maintenance`)).body['maintenance']).toBe(true);
+    await control.store.db.updateTable('apps').set({ maintenance: null }).execute();
+    await routed();
+    expect((await on).status).toBe(200);
   });
 });
 
