@@ -4,7 +4,8 @@
  *   method=GET host=shop.test path=/cart status=200 bytes=512 ms=12 first_ms=11 instance=web.1 release=3 client=10.0.0.7
  *   request_id=… trace_id=…
  *
- * A value is bare where it has none but visible ASCII characters without `"`, `=` and `\`, else a JSON string.
+ * A value is bare where it has none but visible ASCII characters without `"`, `=` and `\`, else a JSON string
+ * whose control characters are escaped, those above ASCII too.
  */
 
 export interface AccessEntry {
@@ -34,7 +35,11 @@ export interface AccessEntry {
 }
 
 const bare = /^[\x21\x23-\x3c\x3e-\x5b\x5d-\x7e]+$/;
-const value = (text: string): string => (bare.test(text) ? text : JSON.stringify(text));
+/** JSON leaves these as they are, and terminals obey some of them. */
+const controls = /[\x7f-\x9f]/g;
+const quoted = (text: string): string =>
+  JSON.stringify(text).replace(controls, (one) => `\\u00${one.charCodeAt(0).toString(16)}`);
+const value = (text: string): string => (bare.test(text) ? text : quoted(text));
 
 /** Put together by hand: this runs for every request. No newline at its end. */
 export function accessLine(entry: AccessEntry): string {

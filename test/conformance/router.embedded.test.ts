@@ -1,79 +1,19 @@
 import { once } from 'node:events';
 import { constants } from 'node:http2';
-import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync, truncateSync } from 'node:fs';
+import { chmodSync, statSync, truncateSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, describe, expect, it } from 'vitest';
-import { runProgram, spawnDetached } from '../../src/agent/steps/detached.ts';
 import type { RouterConfig } from '../../src/router/port.ts';
 import { createRouter } from '../../src/router/registry.ts';
-import { readAccessLine } from '../../src/shared/access-line.ts';
 import { lockHolder } from '../../src/shared/lock-file.ts';
-import { isAlive, listProcesses, sendSignal } from '../../src/shared/processes.ts';
-import { bundledProgram, removeBundles } from '../support/bundle.ts';
+import { isAlive } from '../../src/shared/processes.ts';
+import { removeBundles } from '../support/bundle.ts';
 import { answerOf, ask, http2Client, http2Server } from '../support/http2.ts';
-import { eventually, fetchText, httpServer } from '../support/wire.ts';
+import { fetchText, httpServer } from '../support/wire.ts';
 import { routerConformance } from './router.suite.ts';
-import { CleanUp, tableOf, type MakeOptions, type RouterUnderTest } from './router/support.ts';
-
-const program = async () => [
-  process.execPath,
-  await bundledProgram('paas-router.js', 'src/router/embedded/main.ts', 'router.js'),
-];
-
-async function configured(options: MakeOptions, directory: string): Promise<RouterConfig> {
-  const { port = 0, ...rest } = options;
-  return { directory, address: '127.0.0.1', port, program: await program(), spawnDetached, run: runProgram, ...rest };
-}
-
-function commandLine(pid: number): string {
-  try {
-    return readFileSync(`/proc/${pid}/cmdline`, 'latin1');
-  } catch {
-    return ''; // It ended meanwhile.
-  }
-}
-
-async function make(options: MakeOptions = {}): Promise<RouterUnderTest & { directory: string }> {
-  const directory = mkdtempSync(join(tmpdir(), 'paas-router-'));
-  const router = createRouter('embedded', await configured(options, directory));
-  const dispose = async (): Promise<void> => {
-    await made.kill();
-    rmSync(directory, { recursive: true, force: true });
-  };
-  const made = {
-    router,
-    directory,
-    dispose,
-    processes: () =>
-      listProcesses()
-        .filter(({ pid, state }) => state !== 'Z' && commandLine(pid).includes(`${directory}\0`))
-        .map(({ pid }) => pid),
-    restart: async () => {
-      const holder = () => lockHolder(join(directory, 'router.lock'))?.pid;
-      const before = holder()!;
-      process.kill(before, 'SIGHUP');
-      await eventually('another process to be the router', () => holder() !== before);
-    },
-    kill: async () => {
-      for (const pid of made.processes()) sendSignal(pid, 'SIGKILL');
-      await eventually('the router to be dead', () => made.processes().length === 0);
-    },
-    accessLog: (file: string) => {
-      const path = join(router.accessLogs, file);
-      const text = existsSync(path) ? readFileSync(path, 'utf8') : '';
-      const lines = text.split('\n').filter((line) => line !== '');
-      return Promise.resolve(lines.map(readAccessLine));
-    },
-  };
-  try {
-    await router.start();
-  } catch (error) {
-    await dispose();
-    throw error;
-  }
-  return made;
-}
+import { configured, make } from './router/embedded.ts';
+import { CleanUp, tableOf, type MakeOptions } from './router/support.ts';
 
 routerConformance('embedded', make);
 afterAll(removeBundles);

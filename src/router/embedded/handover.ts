@@ -56,9 +56,10 @@ export interface Heir {
 /**
  * Starts a process that listens where this one listens.
  * @param argv its command line
+ * @param ending aborts when this one is told to end: then nobody takes over
  * @throws PaasError `unavailable` or `timeout`: it does not serve, and is gone again
  */
-export async function raiseHeir(argv: readonly string[]): Promise<Heir> {
+export async function raiseHeir(argv: readonly string[], ending: AbortSignal): Promise<Heir> {
   const [file = '', ...args] = argv;
   const child = spawn(file, args, {
     ...{ detached: true, cwd: '/', env: { ...process.env, [flag]: '1' } },
@@ -68,7 +69,7 @@ export async function raiseHeir(argv: readonly string[]): Promise<Heir> {
   child.once('disconnect', () => gone.abort());
   child.once('exit', () => gone.abort());
   try {
-    await serving(child);
+    await serving(child, ending);
   } catch (error) {
     child.kill('SIGKILL');
     throw error;
@@ -94,7 +95,7 @@ export async function raiseHeir(argv: readonly string[]): Promise<Heir> {
   };
 }
 
-function serving(child: ChildProcess): Promise<void> {
+function serving(child: ChildProcess, ending: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
     const fail = (why: string, cause?: unknown): void => {
       clearTimeout(timer);
@@ -102,6 +103,9 @@ function serving(child: ChildProcess): Promise<void> {
     };
     const timer = setTimeout(() => fail(`it did not begin within ${startMs / 1000} s`), startMs);
     child.once('error', (cause) => fail('it cannot be started', cause));
+    const ended = (): void => fail('this one was told to end');
+    if (ending.aborted) ended();
+    else ending.addEventListener('abort', ended, { once: true });
     child.once('exit', (code, signal) => fail(`it ended with ${signal ?? String(code)}`));
     child.on('message', (message) => {
       const type = fromHeir.safeParse(message).data?.type;
@@ -129,6 +133,8 @@ export interface Predecessor {
   reload(): Promise<void>;
   /** Lets it end soon. */
   stop(): void;
+  /** Resolves when it is. */
+  readonly gone: Promise<void>;
 }
 
 /** Gets the sockets to listen on; null for a process that was started anew. */
@@ -139,6 +145,7 @@ export async function findPredecessor(): Promise<Predecessor | null> {
   const reloaded = (): void => reloading.shift()?.();
   let enthroned = (): void => undefined;
   const mine = new Promise<void>((resolve) => (enthroned = resolve));
+  const gone = new Promise<void>((resolve) => process.once('disconnect', resolve));
   await new Promise<void>((resolve) => {
     process.on('message', (message, handle) => {
       const told = toHeir.parse(message);
@@ -162,6 +169,7 @@ export async function findPredecessor(): Promise<Predecessor | null> {
   return {
     open: () => open,
     stop,
+    gone,
     async succeed() {
       closeInherited();
       if (process.connected) process.send?.({ type: 'serving' });

@@ -52,12 +52,17 @@ export const listeners = (): ReadonlyMap<string, Server> => present;
 /** For the next `listening` at the same place. */
 export function inherit(name: string, server: Server): void {
   const waiting: Socket[] = [];
-  server.on('connection', (socket) => waiting.push(socket));
+  server.on('connection', (socket) => {
+    // Who resets it meanwhile must not end this process.
+    socket.on('error', () => undefined);
+    waiting.push(socket);
+  });
   inherited.set(name, { server, waiting });
 }
 
 /** As if the server had accepted it itself, with the options that all servers of the router have. */
 function handOn(socket: Socket, server: Server): void {
+  if (socket.destroyed) return;
   socket.allowHalfOpen = true;
   socket.setNoDelay(true);
   socket.setKeepAlive(true, 30_000);

@@ -56,13 +56,13 @@ async function run(options: RouterOptions): Promise<void> {
     writeDurably(files.running, JSON.stringify(running.parse(record)));
     for (;;) {
       if ((await told.next()) === 'end') break;
-      const heir = await handOver(server, lock!, files.next);
+      const heir = await handOver(server, lock!, files.next, told);
       if (!heir) continue;
       graceful = drain(server, heir, told);
       break;
     }
   } finally {
-    predecessor?.stop();
+    if (!graceful) predecessor?.stop();
     await (graceful ?? server.stop(graceMs));
     lock?.release();
   }
@@ -77,12 +77,12 @@ function lockAfter(path: string, what: string): LockFile {
  * Another process takes over (handover.ts): with the command line that the driver has left, or with this one's own.
  * @returns null when it does not serve: then this one goes on, and its status says why
  */
-async function handOver(server: RouterServer, lock: LockFile, nextFile: string): Promise<Heir | null> {
+async function handOver(server: RouterServer, lock: LockFile, nextFile: string, told: Signals): Promise<Heir | null> {
   const argv = readJsonFile(nextFile, next)?.argv ?? [process.execPath, ...process.argv.slice(1)];
   rmSync(nextFile, { force: true });
   const { resume } = await server.holdChanges();
   try {
-    const heir = await raiseHeir(argv);
+    const heir = await raiseHeir(argv, told.ending);
     lock.handTo(heir.pid);
     await server.closeAdmin();
     heir.enthrone();
@@ -98,13 +98,21 @@ async function handOver(server: RouterServer, lock: LockFile, nextFile: string):
 /** Requests under way end here, for as long as somebody counts them. */
 async function drain(server: RouterServer, heir: Heir, told: Signals): Promise<void> {
   const drained = new AbortController();
-  heir.onReload(() => server.reload());
+  const { before } = server;
+  heir.onReload(async () => {
+    await Promise.all([server.reload(), before?.reload()]);
+  });
   const reporting = heir.report(() => server.open(), drained.signal);
-  const hurry = (): void => void setTimeout(() => server.breakOff(), graceMs).unref();
+  const hurry = (): void => {
+    before?.stop();
+    setTimeout(() => server.breakOff(), graceMs).unref();
+  };
   if (heir.gone.aborted) hurry();
   else heir.gone.addEventListener('abort', hurry);
-  void told.end().then(hurry);
-  await server.retire(drainMs);
+  if (told.ending.aborted) hurry();
+  else told.ending.addEventListener('abort', hurry);
+  // What the process before this one tells goes through here.
+  await Promise.all([server.retire(drainMs), before?.gone]);
   drained.abort();
   await reporting;
 }
@@ -112,12 +120,14 @@ async function drain(server: RouterServer, heir: Heir, told: Signals): Promise<v
 interface Signals {
   /** The next signal: end (SIGTERM, SIGINT), or hand over (SIGHUP). */
   next(): Promise<'end' | 'restart'>;
-  /** SIGTERM or SIGINT; it stays the next. */
-  end(): Promise<void>;
+  /** Aborted by SIGTERM or SIGINT, which stays the next. */
+  readonly ending: AbortSignal;
 }
 
 function untilTold(): Signals {
+  const ending = new AbortController();
   const ended = Promise.race(['SIGTERM', 'SIGINT'].map((signal) => once(process, signal)));
+  void ended.then(() => ending.abort());
   let restarts = 0;
   let wake = (): void => undefined;
   process.on('SIGHUP', () => {
@@ -125,9 +135,7 @@ function untilTold(): Signals {
     wake();
   });
   return {
-    async end() {
-      await ended;
-    },
+    ending: ending.signal,
     async next() {
       const restart = new Promise<'restart'>((resolve) => {
         wake = () => resolve('restart');

@@ -39,11 +39,13 @@ export class RouterServer {
   /** What the status says beside the ports that are taken; the next table that is taken up and saved ends it. */
   problem: string | null = null;
   #admin: Server | null = null;
+  /** Another process took over: tables that still wait for their turn are its business. */
+  #deposed = false;
   #applying: Promise<unknown> = Promise.resolve();
   readonly #sweep = setInterval(() => this.#endpoints.sweep(), sweepMs).unref();
   port = 0;
   /** The process before this one, as long as it has connections (handover.ts). */
-  before: Pick<Predecessor, 'open' | 'reload' | 'stop'> | null = null;
+  before: Pick<Predecessor, 'open' | 'reload' | 'stop' | 'gone'> | null = null;
 
   constructor(options: RouterOptions) {
     const files = routerFiles(options.directory);
@@ -119,7 +121,7 @@ export class RouterServer {
       url: `http://${host}:${this.port}`,
       ...(this.#tls.port === null ? {} : { tlsUrl: `https://${host}:${this.#tls.port}` }),
       driver: 'embedded',
-      open: sum(this.#endpoints.open(), this.before?.open() ?? {}),
+      open: this.open(),
       ejected: this.#endpoints.ejected(),
       problems: [
         ...(this.problem === null ? [] : [this.problem]),
@@ -135,7 +137,8 @@ export class RouterServer {
    * nothing is a problem in the status, not a reason to route to instances that are gone. One at a time, in order.
    */
   apply(text: string): Promise<RouterStatus> {
-    const turn = this.#applying.then(async () => {
+    return this.#inTurn(async () => {
+      if (this.#deposed) throw new PaasError('unavailable', 'Another process is the router now.');
       const loaded = await inSlices(readTable(text));
       const certificates = this.#tls.prepare(loaded.table.certificates);
       await this.#swap(loaded);
@@ -150,16 +153,22 @@ export class RouterServer {
       }
       return this.status();
     });
+  }
+
+  #inTurn<T>(change: () => Promise<T>): Promise<T> {
+    const turn = this.#applying.then(change);
     this.#applying = turn.catch(() => undefined);
     return turn;
   }
 
   /** Takes up the table on disk once more: it may have changed while another process had it, or has it. */
-  async reload(): Promise<void> {
-    const loaded = await loadTable(this.#tablePath);
-    if (!loaded || 'problem' in loaded) return;
-    await this.#swap(loaded);
-    if (!this.#context.stopping) await this.#openPorts(loaded, this.#tls.prepareSaved(loaded.table.certificates));
+  reload(): Promise<void> {
+    return this.#inTurn(async () => {
+      const loaded = await loadTable(this.#tablePath);
+      if (!loaded || 'problem' in loaded) return;
+      await this.#swap(loaded);
+      if (!this.#context.stopping) await this.#openPorts(loaded, this.#tls.prepareSaved(loaded.table.certificates));
+    });
   }
 
   /** Waits until no change is under way, and lets none begin until `resume` is called. */
@@ -173,6 +182,7 @@ export class RouterServer {
 
   /** Takes no orders any more. Whoever is in the middle of one finds out, and gives it to the next process. */
   async closeAdmin(): Promise<void> {
+    this.#deposed = true;
     const admin = this.#admin;
     this.#admin = null;
     if (!admin) return;
@@ -181,9 +191,9 @@ export class RouterServer {
     await closed;
   }
 
-  /** Requests and connections under way in this process, by instance. */
+  /** Requests and connections under way in this process and in those before it, by instance. */
   open(): Record<string, number> {
-    return this.#endpoints.open();
+    return sum(this.#endpoints.open(), this.before?.open() ?? {});
   }
 
   /** Ends a graceful stop: what is open is broken off. */

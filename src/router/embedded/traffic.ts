@@ -17,8 +17,8 @@ export class ReleaseCounter {
 
   /** A request ended: its status, and ms from its head to the end of the answer (not counted for a 101). */
   ended(status: number, ms: number): void {
-    const at = Math.floor(status / 100) - 1;
-    this.classes[at] = (this.classes[at] ?? 0) + 1;
+    // RFC 9110, 15: what is beyond 599 is read as 5xx.
+    this.classes[Math.min(Math.floor(status / 100), 5) - 1]!++;
     this.#latency ??= latencyBounds.concat(0).fill(0);
     if (status !== 101) this.#latency[bucketOf(ms)]!++;
   }

@@ -19,7 +19,7 @@ import type { Hop } from './request-fields.ts';
 /** Bytes of later requests that are held while one is under way. */
 const maxPending = 64 * 1024;
 
-/** RFC 9113, 3.4: begins a connection of HTTP/2; without TLS the client just knows that it may (3.3). */
+/** RFC 9113, 3.4: begins a connection of HTTP/2; without TLS the client just knows that it may (3.3). With TLS ALPN says so. */
 const http2Preface = 'PRI * HTTP/2.0\r\n';
 
 export class ClientConnection implements Client, HeldClient {
@@ -168,7 +168,7 @@ export class ClientConnection implements Client, HeldClient {
       if (!taken) return;
       this.deadline = 0;
       this.#pending = taken.rest;
-      if (taken.text === http2Preface) {
+      if (taken.text === http2Preface && !this.hop.secure) {
         this.#toHttp2();
         return;
       }

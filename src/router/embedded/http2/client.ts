@@ -54,7 +54,9 @@ export class StreamClient implements Client, HeldClient, StreamWriter {
   open(start: string, lines: string, end: boolean): ServerHttp2Stream | null {
     const stream = this.#stream;
     if (stream.destroyed || stream.closed) return null;
-    const status = Number(start.slice(9, 12));
+    const told = Number(start.slice(9, 12));
+    // RFC 9110, 15: such a one is read as 5xx, and node:http2 sends none.
+    const status = told > 599 ? 500 : told;
     const { headers, chunked } = headerList(lines);
     if (status < 200) stream.additionalHeaders({ ':status': status, ...headers });
     else stream.respond({ ':status': status, ...headers }, { endStream: end, waitForTrailers: chunked && !end });
@@ -86,6 +88,8 @@ export class StreamClient implements Client, HeldClient, StreamWriter {
     this.deadline = 0;
     this.whole = true;
     this.flushResponse();
+    // Little is left to send, and yet a client that opens no window could hold it, and its connection, for ever.
+    if (this.stalledSince === 0) this.stalledSince = Date.now();
     if (this.#received) return;
     // RFC 9113, 8.1: the answer is whole, the rest of the request is not wanted. It leaves after the answer's last byte.
     this.#stream.resume();
@@ -148,7 +152,7 @@ export class StreamClient implements Client, HeldClient, StreamWriter {
   }
 
   #onDrain(): void {
-    this.stalledSince = 0;
+    if (!this.whole) this.stalledSince = 0;
     this.#exchange?.onClientDrain();
   }
 

@@ -123,6 +123,8 @@ class Connection implements HeldClient {
     stream.once('close', () => this.#onStreamClosed());
     const ended = (flags & constants.NGHTTP2_FLAG_END_STREAM) !== 0;
     new StreamClient(stream, ended, this.#hop, this.#context).start(raw);
+    // Behind another process that took over: as connections of HTTP/1.1, it has had one more request.
+    if (this.#context.stopping && !this.#closing) this.stop();
   }
 
   #onStreamClosed(): void {

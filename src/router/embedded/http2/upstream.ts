@@ -33,8 +33,11 @@ export class StreamUpstream implements Upstream, HeldUpstream, StreamWriter {
   constructor(endpoint: LiveEndpoint, all: Set<HeldUpstream>, deadline: number, ready: Ready) {
     this.#link = Http2Link.of(endpoint) ?? new Http2Link(endpoint, all, deadline);
     this.#all = all;
-    this.#ready = ready;
-    this.#link.enter(ready);
+    this.#ready = (failure, detail) => {
+      if (failure) this.#leave();
+      ready(failure, detail);
+    };
+    this.#link.enter(this.#ready);
     all.add(this);
   }
 
@@ -94,6 +97,8 @@ export class StreamUpstream implements Upstream, HeldUpstream, StreamWriter {
     this.deadline = 0;
     const sink = this.#sink;
     this.destroy();
+    // It may be that nothing comes through any more: others get another connection.
+    this.#link.close();
     sink?.onBroken('timeout', '');
   }
 

@@ -1,0 +1,197 @@
+/** The embedded router under what only somebody hostile, or a bad day, does to it. */
+import { once } from 'node:events';
+import { constants, type Http2Session } from 'node:http2';
+import { request } from 'node:http';
+import { join } from 'node:path';
+import { readFileSync } from 'node:fs';
+import { connect } from 'node:tls';
+import { afterAll, afterEach, describe, expect, it } from 'vitest';
+import { lockHolder } from '../../src/shared/lock-file.ts';
+import { isAlive, processIdentity } from '../../src/shared/processes.ts';
+import { removeBundles } from '../support/bundle.ts';
+import { certificateFor, trusted } from '../support/certificates.ts';
+import { ask, http2Client } from '../support/http2.ts';
+import { eventually, fetchText, httpServer, rawClient, tcpServer } from '../support/wire.ts';
+import { make } from './router/embedded.ts';
+import { CleanUp, portOf, tableOf, type MakeOptions } from './router/support.ts';
+
+afterAll(removeBundles);
+
+describe('the embedded router under faults', () => {
+  const cleanUp = new CleanUp();
+  afterEach(() => cleanUp.run());
+  const running = async (options?: MakeOptions) => {
+    const made = await make(options);
+    cleanUp.add({ close: () => made.dispose() });
+    return made;
+  };
+  const holder = ({ directory }: { directory: string }) => lockHolder(join(directory, 'router.lock'));
+  const echo = async () => cleanUp.add(await httpServer((incoming, response) => void incoming.pipe(response)));
+  const headers = { host: 'k.test' };
+
+  it('survives HTTP/2 by prior knowledge over TLS, where ALPN did not choose it', async () => {
+    const made = await running({ tlsPort: 0 });
+    const before = holder(made);
+    const more = { certificates: [await certificateFor('k.test')] };
+    let requests = 0;
+    const app = await httpServer((incoming, response) => {
+      requests++;
+      incoming.pipe(response);
+    });
+    cleanUp.add(app);
+    const { tlsUrl } = await made.router.apply(tableOf({ k: { servers: [app] } }, more));
+    const ca = await trusted();
+    for (const ALPNProtocols of [[], ['http/1.1']]) {
+      const socket = connect({ host: '127.0.0.1', port: portOf(tlsUrl!), servername: 'k.test', ca, ALPNProtocols });
+      await once(socket, 'secureConnect');
+      socket.write('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0');
+      socket.resume();
+      await once(socket, 'close');
+    }
+    const session = await http2Client(tlsUrl!, ca, 'k.test');
+    cleanUp.add({ close: () => session.destroy() });
+    const answer = await ask(session, { ':authority': 'k.test', ':method': 'POST' }, 'still here');
+    expect(answer.body.toString()).toBe('still here');
+    // Once, as it was asked.
+    expect(requests).toBe(1);
+    expect(holder(made)).toEqual(before);
+  });
+
+  it('survives a status that HTTP does not know, and goes on counting', async () => {
+    const made = await running();
+    const before = holder(made);
+    const app = await tcpServer((socket) =>
+      socket.on('data', (bytes) => {
+        const whole = bytes.includes('/whole');
+        socket.write(`HTTP/1.1 999 No\r\nContent-Length: ${whole ? 0 : 4}\r\n\r\n`);
+        if (!whole) setTimeout(() => socket.write('body'), 50);
+      }),
+    );
+    cleanUp.add(app);
+    const { url } = await made.router.apply(tableOf({ k: { servers: [app] } }));
+    expect((await fetchText(url, { headers })).status).toBe(999);
+    const session = await http2Client(url);
+    cleanUp.add({ close: () => session.destroy() });
+    const to = { ':authority': 'k.test' };
+    expect((await ask(session, { ...to, ':path': '/whole' })).status).toBe(500);
+    expect(await ask(session, to)).toMatchObject({ status: 500, body: Buffer.from('body') });
+    const { counts } = await made.router.traffic();
+    expect(counts.map(({ classes }) => classes)).toEqual([[0, 0, 0, 0, 3]]);
+    expect((await made.router.observe()).open).toEqual({});
+    expect(holder(made)).toEqual(before);
+  });
+
+  it('tells a busy HTTP/2 client to leave a process that was exchanged', async () => {
+    const made = await running();
+    const { url } = await made.router.apply(tableOf({ k: { servers: [await echo()] } }));
+    const session = await http2Client(url);
+    cleanUp.add({ close: () => session.destroy() });
+    const post = { ':authority': 'k.test', ':method': 'POST' };
+    await ask(session, post, 'one');
+    await made.restart();
+    const leave = once(session as Http2Session, 'goaway');
+    expect((await ask(session, post, 'two')).body.toString()).toBe('two');
+    expect((await leave)[0]).toBe(constants.NGHTTP2_NO_ERROR);
+  });
+
+  it('counts and routes what is open in a process exchanged twice', async () => {
+    const made = await running();
+    const waiting: (() => void)[] = [];
+    const app = async (text: string) =>
+      cleanUp.add(
+        await httpServer((incoming, response) => {
+          if (incoming.url === '/slow') waiting.push(() => response.end(text));
+          else response.end(text);
+        }),
+      );
+    const { url } = await made.router.apply(tableOf({ k: { servers: [await app('first')] } }));
+    const kept = rawClient(portOf(url));
+    cleanUp.add({ close: () => kept.socket.destroy() });
+    const ping = 'GET / HTTP/1.1\r\nHost: k.test\r\n\r\n';
+    kept.write(ping);
+    await kept.until(/first$/);
+    const slow = fetchText(`${url}/slow`, { headers });
+    await expect.poll(() => waiting.length).toBe(1);
+    await made.restart();
+    await made.restart();
+    await expect.poll(async () => (await made.router.observe()).open).toEqual({ 'k-0': 1 });
+    await made.router.apply(tableOf({ k: { servers: [await app('second')] } }));
+    kept.write(ping);
+    await kept.until(/second$/);
+    waiting[0]!();
+    expect((await slow).body).toBe('first');
+    await expect.poll(async () => (await made.router.observe()).open).toEqual({});
+    await eventually('the processes before to end', () => made.processes().length === 1);
+  });
+
+  it('puts no table in force that waited while another process took over', async () => {
+    const made = await running();
+    await made.router.apply(tableOf({ k: { servers: [await echo()] } }));
+    const socketPath = join(made.directory, 'admin.sock');
+    // Past the driver, which would give it again: one connection for each, in the middle of the exchange.
+    const before = holder(made)!;
+    const old = tableOf({ old: { servers: [] } });
+    process.kill(before.pid, 'SIGHUP');
+    const outcomes: Promise<number>[] = [];
+    while (holder(made)?.pid === before.pid) {
+      outcomes.push(
+        new Promise((resolve) => {
+          const outgoing = request({ socketPath, method: 'PUT', path: '/table', agent: false }, (response) => {
+            response.resume().on('end', () => resolve(response.statusCode ?? 0));
+          });
+          outgoing.on('error', () => resolve(0)).end(JSON.stringify(old));
+        }),
+      );
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+    await eventually('the process before to end', () => !isAlive(before));
+    await Promise.all(outcomes);
+    // What is in force is what is on disk, whoever took it up.
+    const saved = JSON.parse(readFileSync(join(made.directory, 'table.json'), 'utf8')) as { version: number };
+    expect((await made.router.observe()).version).toBe(saved.version);
+  });
+
+  it('goes on after the death of either process in the middle of an exchange', async () => {
+    for (const victim of ['old', 'new'] as const) {
+      for (const wait of [0, 100, 200, 300]) {
+        const made = await running();
+        const { url } = await made.router.apply(tableOf({ k: { servers: [await echo()] } }));
+        const before = holder(made)!.pid;
+        process.kill(before, 'SIGHUP');
+        await eventually('a second process', () => made.processes().length === 2);
+        const heir = made.processes().find((pid) => pid !== before)!;
+        await new Promise((resolve) => setTimeout(resolve, wait));
+        const killed = victim === 'old' ? before : heir;
+        if (processIdentity(killed)) process.kill(killed, 'SIGKILL');
+        await eventually('a router', async () => {
+          await made.router.start();
+          return (await made.router.observe()).url === url;
+        });
+        expect((await fetchText(url, { headers, method: 'POST', body: 'x' })).body).toBe('x');
+        await made.dispose();
+      }
+    }
+  });
+
+  it('ends both processes when it is told to end in the middle of an exchange', async () => {
+    const made = await running();
+    process.kill(holder(made)!.pid, 'SIGHUP');
+    await eventually('a second process', () => made.processes().length === 2);
+    await made.router.stop();
+    await eventually('no process', () => made.processes().length === 0);
+  });
+
+  it('survives a storm of restarts', async () => {
+    const made = await running();
+    const { url } = await made.router.apply(tableOf({ k: { servers: [await echo()] } }));
+    for (let round = 0; round < 100; round++) {
+      const pid = holder(made)?.pid;
+      if (pid) process.kill(pid, 'SIGHUP');
+      if (round % 10 === 0) expect((await fetchText(url, { headers })).status).toBe(200);
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+    await eventually('one process', () => made.processes().length === 1);
+    expect((await fetchText(url, { headers })).status).toBe(200);
+    expect((await made.router.observe()).url).toBe(url);
+  });
+});
