@@ -192,7 +192,7 @@ async function restartRouter(paas: Platform, driver: DriverName): Promise<void> 
   if (driver === 'embedded') process.kill(paas.pid('routers'), 'SIGHUP');
   else {
     await paas.ok(['certs', 'add', 'other.localhost', '--self-signed']);
-    await paas.ok(['certs', 'remove', 'other.localhost']);
+    await paas.ok(['certs', 'remove', 'other.localhost', '--yes']);
   }
   await new Promise((resolve) => setTimeout(resolve, 2000));
 }
