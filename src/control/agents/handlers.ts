@@ -125,7 +125,12 @@ export function createHandlers(control: Control): HubHandlers {
         return;
       }
       case 'router': {
+        if (!routers.has(hostId)) return;
         if (control.routing.report(hostId, received.status)) control.wake.routes();
+        return;
+      }
+      case 'routerDown': {
+        if (routers.has(hostId)) control.routing.down(hostId, received.reason);
         return;
       }
       case 'traffic': {

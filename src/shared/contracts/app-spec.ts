@@ -84,12 +84,15 @@ export const canaryPlan = {
   analysis: z.optional(z.union([z.literal('off'), canaryAnalysis])),
 };
 
+/** A day at most: timers hold no more than 24.8 of them, and end at once with a longer time. */
+const waitMs = z.int().check(z.positive(), z.maximum(86_400_000));
+
 /** What routers do for the app besides routing; it belongs to the release that a push makes. */
 export const routerSettings = z.object({
   /** What its instances speak; default `http`. */
   protocol: z.optional(z.enum(['http', 'h2c'])),
-  limits: z.optional(limits),
-  outlier: z.optional(outlier),
+  limits: z.optional(z.extend(limits, { queueMs: z.optional(waitMs), responseMs: z.optional(waitMs) })),
+  outlier: z.optional(z.extend(outlier, { ejectMs: waitMs })),
 });
 export type RouterSettings = z.infer<typeof routerSettings>;
 

@@ -43,6 +43,16 @@ describe('what a host says of requests', () => {
   });
 });
 
+describe('what a host says of its router', () => {
+  it('is taken up, if it has one: nobody else gives out addresses of apps', async () => {
+    const status = { version: 1, driver: 'embedded', open: {}, problems: ['a lie'] };
+    await handlers.message('h1', { type: 'router', status: { ...status, url: 'http://evil.test' } });
+    expect(control.routing.statusOf('h1')).toBeUndefined();
+    await handlers.message('r', { type: 'router', status: { ...status, url: 'http://127.0.0.1:8080' } });
+    expect(control.routing.summary().url).toBe('http://127.0.0.1:8080');
+  });
+});
+
 describe('access lines of a router', () => {
   const text = 'method=GET path=/ status=200\n';
   const send = (hostId: string, change: Partial<LogBlock> = {}): Promise<void> =>
