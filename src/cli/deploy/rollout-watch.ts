@@ -1,7 +1,7 @@
 /** `paas rollout`: who is where, since when, and what is waited for; once, or until the rollout ends. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { InstanceRow, RolloutView } from '../../shared/contracts/api.ts';
-import { PaasError } from '../../shared/errors.ts';
+import { fromErrorBody, PaasError } from '../../shared/errors.ts';
 import type { AppScope, Context } from '../command/context.ts';
 import { flag } from '../command/flags.ts';
 import { paintState } from '../ui/states.ts';
@@ -26,7 +26,7 @@ const waits: Record<string, string> = {
 
 /**
  * @param watch goes on until the rollout ends: with `--json` one document at the end
- * @throws PaasError as a push that waits: unhealthy where it failed, conflict where somebody ended it, interrupted
+ * @throws PaasError as a push that waits: why it failed, conflict where somebody ended it, interrupted
  */
 export async function watchRollout(context: AppContext, watch: boolean): Promise<number> {
   const { client, signal, app, ui } = context;
@@ -39,14 +39,17 @@ export async function watchRollout(context: AppContext, watch: boolean): Promise
     ]);
     const ended = rollout === null || over.has(rollout.state);
     const facts = JSON.stringify([rollout, instances.map(({ id, state, ready }) => [id, state, ready])]);
-    if (!watch || ended || (facts !== shown && !ui.json) || (ui.moving && !ui.json)) {
+    // One document of JSON: an error says in it how the rollout stands.
+    const failure = watch && ended ? failureOf(context, rollout) : null;
+    const due = ui.json ? !watch || (ended && !failure) : !watch || ended || facts !== shown || ui.moving;
+    if (due) {
       // From the top of an empty screen (ECMA-48: ED, CUP), where there is one.
       if (watch && ui.moving && !ui.json) await ui.write('\u001b[2J\u001b[H');
-      if (!watch || ended || !ui.json) show(context, rollout, instances);
+      show(context, rollout, instances);
     }
     shown = facts;
-    if (!watch) return 0;
-    if (ended) return outcome(context, rollout);
+    if (failure) throw failure;
+    if (!watch || ended) return 0;
     await sleep(lookEveryMs, undefined, { signal }).catch(() => {
       throw new PaasError('interrupted', `Stopped watching; the rollout of ${app.name} goes on.`, {
         hint: `\`paas rollout cancel${app.flags}\` takes it back.`,
@@ -70,13 +73,16 @@ function show(context: AppContext, rollout: RolloutView | null, instances: reado
   );
 }
 
-function outcome({ app }: AppContext, rollout: RolloutView | null): number {
-  if (rollout === null || rollout.state === 'succeeded') return 0;
-  if (rollout.state === 'failed')
-    throw new PaasError('unhealthy', rollout.error ?? `The rollout of v${rollout.to} failed.`, {
-      hint: `Read more: \`paas events${app.flags}\`.`,
-    });
-  throw new PaasError('conflict', `The rollout of v${rollout.to} was ${rollout.state}.`, {
-    hint: `See \`paas events${app.flags}\`.`,
-  });
+/** Why a command that waits for it fails; null where it succeeded. */
+function failureOf({ app }: AppContext, rollout: RolloutView | null): PaasError | null {
+  if (rollout === null || rollout.state === 'succeeded') return null;
+  const { state, to, error, errorCode } = rollout;
+  const details = { rollout };
+  if (state === 'failed') {
+    const hint = `Read more: \`paas events${app.flags}\`.`;
+    const message = error ?? `The rollout of v${to} failed.`;
+    return fromErrorBody({ code: errorCode ?? 'unhealthy', message, hint, details });
+  }
+  const hint = `See \`paas events${app.flags}\`.`;
+  return new PaasError('conflict', `The rollout of v${to} was ${state}.`, { hint, details });
 }

@@ -1,6 +1,6 @@
 /** Endpoints of deployments and rollouts: state, live progress, pause, continue, cancel. */
 import * as api from '../../shared/contracts/api.ts';
-import { PaasError } from '../../shared/errors.ts';
+import { PaasError, type ErrorBody } from '../../shared/errors.ts';
 import type { Control } from '../context.ts';
 import { requireApp } from '../deploy/apps.ts';
 import { endActive, presentDeployment, unfinished } from '../deploy/deployments.ts';
@@ -89,12 +89,14 @@ async function rolloutView(control: Control, app: AppRow, row: RolloutRow): Prom
       oldTotal: all.length - fresh.length,
     };
   }
+  const error = row.error === null ? null : (JSON.parse(row.error) as ErrorBody);
   return {
     id: row.id,
     strategy: row.strategy as api.RolloutView['strategy'],
     maxInFlight: row.max_in_flight,
     canary: canaryView(control.canaries, row),
-    error: row.error === null ? null : (JSON.parse(row.error) as { message: string }).message,
+    error: error?.message ?? null,
+    errorCode: error?.code ?? null,
     state: (row.state === 'failing' ? 'cancelling' : row.state) as api.RolloutView['state'],
 
     from: row.from_release,

@@ -67,6 +67,8 @@ export const rolloutView = z.object({
   ),
   /** Why it went back, or goes. */
   error: z.nullable(z.string()),
+  /** Its code, which says how a command that waits for the rollout ends. */
+  errorCode: z.nullable(z.string()),
   from: z.nullable(z.int()),
   to: z.int(),
   startedAt: iso,

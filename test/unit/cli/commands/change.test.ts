@@ -161,3 +161,22 @@ describe('what cannot be undone', () => {
     expect(cli.asked().filter((line) => line.startsWith('DELETE'))).toEqual([`DELETE ${shop}`]);
   });
 });
+
+describe('paas rollout --watch', () => {
+  const rollout = {
+    ...{ id: 'rol_1', state: 'failed', strategy: 'rolling', maxInFlight: 1, canary: null, from: 1, to: 2 },
+    ...{ startedAt: '2026-11-21T10:00:00.000Z', waitsFor: '', processes: {} },
+    ...{ error: 'No host has room for web.2.', errorCode: 'no_capacity' },
+  };
+
+  it('ends as the push does, with one document of JSON', async () => {
+    cli.api({ [`GET ${shop}/rollout`]: { rollout }, [`GET ${shop}/instances`]: [] });
+    const { code, json } = await cli.paas(['rollout', '--watch', '-a', 'shop', '--json']);
+    expect({ code, json: json() }).toMatchObject({
+      code: 7,
+      json: { error: { code: 'no_capacity', message: 'No host has room for web.2.', details: { rollout } } },
+    });
+    const plain = await cli.paas(['rollout', '--watch', '-a', 'shop']);
+    expect(plain).toMatchObject({ code: 7, stdout: expect.stringContaining('rol_1') as string });
+  });
+});
