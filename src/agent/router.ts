@@ -41,19 +41,36 @@ export interface RouterHost extends RouterKeeper {
 }
 
 /** Starts the router if it does not run, and keeps it. */
-export function keepRouter(router: Router, log: Log, tell: (status: RouterStatus) => void): RouterKeeper {
+export function keepRouter(
+  router: Router,
+  log: Log,
+  tell: (status: RouterStatus) => void,
+  tellDown: (reason: string) => void = () => undefined,
+): RouterKeeper {
   const stopped = new AbortController();
   const backoff = createBackoff(100, 10_000);
   let wanted: RouteTable | undefined;
   let status: RouterStatus | undefined;
   let told = '';
+  /** Why it does not run; '' while it does. */
+  let down = '';
   let wake: () => void = () => undefined;
 
   /** Open requests of instances that are in the table come and go; only of the others it matters when they end. */
   const significant = (now: RouterStatus) => JSON.stringify({ ...now, open: draining(now, wanted) });
 
+  const failed = (error: unknown) => {
+    const hint = error instanceof PaasError && error.hint !== '' ? ` ${error.hint}` : '';
+    const reason = `${error instanceof Error ? error.message : String(error)}${hint}`;
+    if (reason !== down) tellDown(reason);
+    down = reason;
+    // The next status is news, whatever it says.
+    told = '';
+  };
+
   const observed = (now: RouterStatus) => {
     status = now;
+    down = '';
     const text = significant(now);
     if (text === told) return;
     told = text;
@@ -104,6 +121,7 @@ export function keepRouter(router: Router, log: Log, tell: (status: RouterStatus
         if (wanted === given) await pause(Object.keys(draining(status!, wanted)).length > 0 ? drainingMs : watchMs);
       } catch (error) {
         log.error(running ? 'the router does not answer' : 'the router does not start', errorFields(error));
+        failed(error);
         running = false;
         given = undefined;
         await pause(backoff.next());
@@ -119,6 +137,7 @@ export function keepRouter(router: Router, log: Log, tell: (status: RouterStatus
     },
     tellAgain() {
       if (status) tell(status);
+      if (down !== '') tellDown(down);
     },
     async checkSnippet(snippet) {
       if (!router.checkSnippet)
@@ -163,7 +182,12 @@ export function startRouter(
     run: runProgram,
     ...(tlsPort === undefined ? {} : { tlsPort }),
   });
-  const keeper = keepRouter(driver, log, (status) => void send({ type: 'router', status }));
+  const keeper = keepRouter(
+    driver,
+    log,
+    (status) => void send({ type: 'router', status }),
+    (reason) => void send({ type: 'routerDown', reason }),
+  );
   const traffic = watchTraffic(driver, { send, log });
   const logs = shipRouterLogs({ directory: driver.accessLogs, hostId: userData.hostId, shipper, log });
   return {

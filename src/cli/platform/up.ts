@@ -184,10 +184,9 @@ async function waitForRouter(files: PlatformFiles, client: Client, options: UpOp
     warnings = status.warnings;
     const { hosts, router } = status;
     if (router.url !== null && (hosts.ready === hosts.total || Date.now() > patientUntil)) return status;
-    progress.at(
-      'Waiting for the router',
-      hosts.total === 0 ? '(its host is being created)' : `(hosts: ${hosts.ready} of ${hosts.total} ready)`,
-    );
+    const why = warnings.find((warning) => warning.startsWith('the router does not run'));
+    const present = hosts.total === 0 ? 'its host is being created' : `hosts: ${hosts.ready} of ${hosts.total} ready`;
+    progress.at('Waiting for the router', `(${why ?? present})`);
     return null;
   };
   try {

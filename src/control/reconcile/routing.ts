@@ -40,6 +40,8 @@ export class Routing {
   /** Router hosts that count: ready ones. */
   #routers: string[] = [];
   readonly #statuses = new Map<string, RouterStatus>();
+  /** Why routers do not run, by host. */
+  readonly #down = new Map<string, string>();
   /** When each router was sent the present table. */
   readonly #sentAt = new Map<string, number>();
   /** Instance id -> table version in which it first stood. */
@@ -69,11 +71,17 @@ export class Routing {
   report(hostId: string, status: RouterStatus): boolean {
     const before = this.#statuses.get(hostId);
     this.#statuses.set(hostId, status);
+    this.#down.delete(hostId);
     return before?.version !== status.version || !sameJson(before.open, status.open);
   }
 
   statusOf(hostId: string): RouterStatus | undefined {
     return this.#statuses.get(hostId);
+  }
+
+  /** A router does not run, until it reports again. */
+  down(hostId: string, reason: string): void {
+    this.#down.set(hostId, reason);
   }
 
   /** The routers' view for `paas status`: the url of the first, and the version all of them have. */
@@ -84,7 +92,10 @@ export class Routing {
       tlsUrl: statuses[0]?.tlsUrl ?? null,
       driver: statuses[0]?.driver ?? null,
       version: this.#acknowledged(),
-      problems: statuses.flatMap((status) => status.problems),
+      problems: [
+        ...[...this.#down.values()].map((reason) => `the router does not run: ${reason}`),
+        ...statuses.flatMap((status) => status.problems),
+      ],
     };
   }
 
@@ -150,7 +161,8 @@ export class Routing {
       )
       .map((h) => h.id);
     // What a router said that is gone since is no one's word any more.
-    for (const id of this.#statuses.keys()) if (!hosts.some((host) => host.id === id)) this.#statuses.delete(id);
+    for (const known of [this.#statuses, this.#down])
+      for (const id of known.keys()) if (!hosts.some((host) => host.id === id)) known.delete(id);
     const next = await buildTable(this.#store.db, () => this.stickyKey(), this.#regions);
     const { version: _, ...content } = this.#table;
     if (!sameJson(content, next)) {

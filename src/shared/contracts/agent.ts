@@ -166,6 +166,8 @@ export const agentMessage = z.discriminatedUnion('type', [
     disk: z.object({ totalMb: z.number(), freeMb: z.number() }),
   }),
   z.object({ type: z.literal('router'), status: routerStatus }),
+  /** It does not run, or does not answer: why, and what to do. Void with the next status. */
+  z.object({ type: z.literal('routerDown'), reason: z.string() }),
   /** What changed since the last such message of this link; the first one of a link has all. */
   z.object({ type: z.literal('traffic'), traffic: routerTraffic }),
   z.object({ type: z.literal('stepResult'), result: stepResult }),
