@@ -31,7 +31,7 @@ export interface AccessEntry {
   /** Of the W3C trace (32 hex digits). */
   traceId: string;
   /** Why the router itself answered, or why a response broke off: a code such as `no-route`, `client-gone`. */
-  error?: string;
+  error?: string | undefined;
 }
 
 const bare = /^[\x21\x23-\x3c\x3e-\x5b\x5d-\x7e]+$/;
@@ -41,14 +41,23 @@ const quoted = (text: string): string =>
   JSON.stringify(text).replace(controls, (one) => `\\u00${one.charCodeAt(0).toString(16)}`);
 const value = (text: string): string => (bare.test(text) ? text : quoted(text));
 
-/** Put together by hand: this runs for every request. No newline at its end. */
+/**
+ * Put together by hand: this runs for every request. A method is a token (RFC 9110, 9.1) and a trace id hexadecimal, so
+ * both are bare; one look tells for all the others together whether any is not. No newline at its end.
+ */
 export function accessLine(entry: AccessEntry): string {
-  let line =
-    `method=${value(entry.method)} host=${value(entry.host)} path=${value(entry.path)} status=${entry.status} ` +
-    `bytes=${entry.bytes} ms=${entry.ms}`;
+  let { host, path, client, requestId } = entry;
+  const empty = host === '' || path === '' || client === '' || requestId === '';
+  if (empty || !bare.test(`${host}${path}${client}${requestId}`)) {
+    host = value(host);
+    path = value(path);
+    client = value(client);
+    requestId = value(requestId);
+  }
+  let line = `method=${entry.method} host=${host} path=${path} status=${entry.status} bytes=${entry.bytes} ms=${entry.ms}`;
   if (entry.firstMs >= 0) line += ` first_ms=${entry.firstMs}`;
   if (entry.instance !== '') line += ` instance=${entry.instance} release=${entry.release}`;
-  line += ` client=${value(entry.client)} request_id=${value(entry.requestId)} trace_id=${value(entry.traceId)}`;
+  line += ` client=${client} request_id=${requestId} trace_id=${entry.traceId}`;
   return entry.error === undefined ? line : `${line} error=${entry.error}`;
 }
 

@@ -120,7 +120,7 @@ export class Answer {
       client: clientAddress(this.#facts, this.#client.hop),
       requestId: this.requestId,
       traceId: this.#facts.trace.id,
-      ...(error === undefined ? {} : { error }),
+      error,
     });
   }
 }
