@@ -51,45 +51,55 @@ const perSecond = async (port: number): Promise<number> => {
 /** The nginx driver against the same nginx that knows its one upstream by its configuration. */
 async function nginxItself(): Promise<void> {
   await withUpstream((upstream) =>
-    withStaticNginx(upstream, workers, (staticPort) =>
-      withDriver('nginx', async (router, port) => {
-        const tables = {
-          plain: tableOf({ upstream }),
-          many: tableOf({ upstream, apps: manyApps }),
-          gray: tableOf({ upstream, gray: fiveRules }),
-        };
-        const measured: Record<'static' | keyof typeof tables, number[]> = {
-          static: [],
-          plain: [],
-          many: [],
-          gray: [],
-        };
-        // The first round warms up.
-        for (let round = 0; round <= rounds; round++) {
-          const theirs = await perSecond(staticPort);
-          if (round > 0) measured.static.push(theirs);
-          for (const kind of ['plain', 'many', 'gray'] as const) {
-            await router.apply(tables[kind]);
-            await answers(port, host, 'ok');
-            const ours = await perSecond(port);
-            if (round > 0) measured[kind].push(ours);
-          }
-        }
-        const unit = 'requests/s';
-        const row = { unit, note: `${hammer.name}; ${workers} workers each, on the same cores` };
-        const plain = { floors: measured.plain, floorWhat: 'one app, no rules' };
-        report({
-          ...{ ...row, name: 'routers.nginx.requests', values: measured.plain, floors: measured.static },
-          ...{ floorWhat: 'nginx, static upstream', aim: { ratioMin: 0.92 } },
-        });
-        report({
-          ...{ ...row, ...plain, name: 'routers.nginx.routes', values: measured.many, aim: { ratioMin: 0.95 } },
-          note: `${manyApps} routes to ${manyApps * 3 - 2} instances`,
-        });
-        report({ ...row, ...plain, name: 'routers.nginx.gray', values: measured.gray, aim: { ratioMin: 0.9 } });
-      }),
+    withStaticNginx('service', upstream, workers, (service) =>
+      withStaticNginx('bare', upstream, workers, (bare) =>
+        withDriver('nginx', (router, port) => besideStatic(router, { upstream, service, bare, port })),
+      ),
     ),
   );
+}
+
+type Ports = Record<'upstream' | 'service' | 'bare' | 'port', number>;
+
+async function besideStatic(router: Router, { upstream, service, bare, port }: Ports): Promise<void> {
+  const tables = {
+    plain: tableOf({ upstream }),
+    many: tableOf({ upstream, apps: manyApps }),
+    gray: tableOf({ upstream, gray: fiveRules }),
+  };
+  const measured: Record<'service' | 'bare' | keyof typeof tables, number[]> = {
+    ...{ service: [], bare: [], plain: [], many: [], gray: [] },
+  };
+  // The first round warms up.
+  for (let round = 0; round <= rounds; round++) {
+    const note = async (kind: keyof typeof measured, at: number): Promise<void> => {
+      const found = await perSecond(at);
+      if (round > 0) measured[kind].push(found);
+    };
+    await note('bare', bare);
+    await note('service', service);
+    for (const kind of ['plain', 'many', 'gray'] as const) {
+      await router.apply(tables[kind]);
+      await answers(port, host, 'ok');
+      await note(kind, port);
+    }
+  }
+  const unit = 'requests/s';
+  const row = { unit, note: `${hammer.name}; ${workers} workers each, on the same cores` };
+  const plain = { floors: measured.plain, floorWhat: 'one app, no rules' };
+  report({
+    ...{ ...row, name: 'routers.nginx.requests', values: measured.plain, floors: measured.service },
+    ...{ floorWhat: 'nginx, static upstream, same service', aim: { ratioMin: 0.92 } },
+  });
+  report({
+    ...{ ...row, name: 'routers.nginx.bare', values: measured.plain, floors: measured.bare },
+    ...{ floorWhat: 'nginx, static upstream, nothing else', aim: { ratioMin: 0.6 } },
+  });
+  report({
+    ...{ ...row, ...plain, name: 'routers.nginx.routes', values: measured.many, aim: { ratioMin: 0.95 } },
+    note: `${manyApps} routes to ${manyApps * 3 - 2} instances`,
+  });
+  report({ ...row, ...plain, name: 'routers.nginx.gray', values: measured.gray, aim: { ratioMin: 0.9 } });
 }
 
 /** Beyond what the upstream takes by itself, at half of what the router makes at most. */

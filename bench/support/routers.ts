@@ -4,6 +4,8 @@ import { closeSync, openSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Gray, RouteTable } from '../../src/shared/contracts/routes.ts';
 import type { Router, RouterConfig } from '../../src/router/port.ts';
+import { proxyHeaders } from '../../src/router/nginx/passing.ts';
+import { variablesText } from '../../src/router/nginx/variables.ts';
 import { createRouter } from '../../src/router/registry.ts';
 import { runProgram } from '../../src/agent/steps/detached.ts';
 import { installation } from '../../test/support/platform/cli.ts';
@@ -106,20 +108,47 @@ export async function withUpstream<T>(body: (port: number) => Promise<T>): Promi
   });
 }
 
-/** An nginx that knows one upstream by its configuration: what a router by nginx is compared with. */
+/**
+ * An nginx that knows one upstream by its configuration: what a router by nginx is compared with.
+ *
+ * `service` is a static configuration of the same service: the driver's own lines about what an instance is told, with
+ * $request_id for the id and the trace, and a buffered access log with the same fields, one for all apps. It knows no other
+ * app, counts nothing, and takes a change of its upstream by a reload. `bare` passes requests on and does nothing else.
+ */
 export async function withStaticNginx<T>(
+  kind: 'service' | 'bare',
   upstream: number,
   workers: number,
   body: (port: number, pid: number) => Promise<T>,
 ): Promise<T> {
   const port = await freePort();
-  const http = `upstream app { server 127.0.0.1:${upstream}; keepalive 64; keepalive_requests 1000000000; }
+  const to = `upstream app { server 127.0.0.1:${upstream}; keepalive 64; keepalive_requests 1000000000; }`;
+  const listen = `listen 127.0.0.1:${port}; location / { proxy_pass http://app; proxy_http_version 1.1;`;
+  const run = (http: string): Promise<T> =>
+    withNginx(http, workers, async (nginx) => {
+      await answers(port, 'localhost', 'ok');
+      return body(port, nginx.pid);
+    });
+  if (kind === 'bare') return run(`${to} server { ${listen} proxy_set_header Connection ""; } }`);
+  return withDirectory((directory) =>
+    run(`${to}
+  ${variablesText([])}
+  map $request_id $paas_span { "~^.{16}(.{16})" $1; }
+  log_format service '${logged}';
+  access_log ${directory}/access.log service buffer=256k flush=250ms;
   server {
-    listen 127.0.0.1:${port};
-    location / { proxy_pass http://app; proxy_http_version 1.1; proxy_set_header Connection ""; }
-  }`;
-  return withNginx(http, workers, async (nginx) => {
-    await answers(port, 'localhost', 'ok');
-    return body(port, nginx.pid);
-  });
+    set $paas_upgrade $http_upgrade; set $paas_connection ""; set $paas_traceparent $http_traceparent;
+    set $paas_id $request_id;
+    ${listen}
+      add_header X-Request-Id $paas_answered_id always;
+${proxyHeaders}
+    }
+  }`),
+  );
 }
+
+/** As src/shared/access-line.ts says, as far as nginx's own variables have it. */
+const logged =
+  'method=$request_method host=$host path=$uri status=$status bytes=$body_bytes_sent ms=$request_time ' +
+  'first_ms=$upstream_header_time instance=web.1 release=1 client=$paas_client request_id=$paas_request_id ' +
+  'trace_id=$paas_trace_id';

@@ -124,14 +124,15 @@ ${tlsPort === undefined ? '' : tlsText(options, tlsPort)}${settingsText}    set 
     set $paas_connection "";
     set $paas_traceparent "";
     set $paas_id "";
+    set $paas_span "";
     error_page 413 =413 @page;
     error_page 400 405 408 414 417 501 505 ${faultPage};
     error_page 500 502 504 @page;
     error_page 494 =431 ${faultPage};
     log_by_lua_block { paas_answer.log() }
     location / {
-      set_by_lua_block $paas_id { return paas_route.begin() }
-      if ($paas_id = "") {
+      set_by_lua_block $paas_rare { return paas_route.begin() }
+      if ($paas_rare) {
         lua_check_client_abort on;
         access_by_lua_block { require("paas.route").access() }
       }

@@ -10,7 +10,7 @@ const headersText = (directive: string): string =>
       ['X-Forwarded-Port', '$paas_forwarded_port'],
       ['Forwarded', '$paas_forwarded'],
       ['X-Request-Id', '$paas_request_id'],
-      ['traceparent', '"00-$paas_trace_id-$paas_span_id-$paas_trace_flags"'],
+      ['traceparent', '"00-$paas_trace_id-$paas_span-$paas_trace_flags"'],
       ['tracestate', '$paas_trace_state'],
       ['Keep-Alive', '""'],
       ['Proxy-Connection', '""'],
@@ -56,13 +56,15 @@ ${commonSettings('grpc')}
 const answerText = `      add_header X-Request-Id $paas_answered_id always;
       header_filter_by_lua_block { paas_answer.header() }`;
 
-/** For each location, since headers of a level hide those above it. */
-export const proxyText = `${answerText}
-      proxy_set_header Host $http_host;
+/** What an instance is sent in HTTP/1.1. */
+export const proxyHeaders = `      proxy_set_header Host $http_host;
       proxy_set_header Connection $paas_connection;
       proxy_set_header Upgrade $paas_upgrade;
       proxy_set_header TE "";
 ${headersText('proxy_set_header')}`;
+
+/** For each location, since headers of a level hide those above it. */
+export const proxyText = `${answerText}\n${proxyHeaders}`;
 
 export const grpcText = `${answerText}
       grpc_set_header Host $http_host;

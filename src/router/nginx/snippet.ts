@@ -57,7 +57,7 @@ ${settingsText}`;
 const variables = [
   ...['paas_forwarded_for', 'paas_client', 'paas_proto', 'paas_forwarded_host', 'paas_forwarded_port'],
   ...['paas_forwarded', 'paas_request_id', 'paas_answered_id', 'paas_trace_id', 'paas_trace_flags'],
-  ...['paas_trace_state', 'paas_span_id', 'paas_upgrade', 'paas_connection', 'paas_traceparent'],
+  ...['paas_trace_state', 'paas_span', 'paas_upgrade', 'paas_connection', 'paas_traceparent'],
 ];
 
 function read(output: string, file: string, first: number, lines: number): { line: number; message: string }[] {

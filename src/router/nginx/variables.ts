@@ -28,18 +28,18 @@ ${sentText('http_x_forwarded_proto', 'paas_proto', '(https?)', '$scheme')}
 ${sentText('http_x_forwarded_host', 'paas_forwarded_host', '(.+)', '$http_host')}
 ${sentText('http_x_forwarded_port', 'paas_forwarded_port', '([0-9]+)', '$server_port')}
 ${sentText('http_forwarded', 'paas_forwarded', '(.+)', '""')}
-  map $paas_request_id $paas_logged_id { "~=" "\\"$paas_request_id\\""; default $paas_request_id; }
+  map $http_x_request_id $paas_logged_id { "" $paas_id; default $paas_logged_id_sent; }
+  map $paas_request_id $paas_logged_id_sent { "~=" "\\"$paas_request_id\\""; default $paas_request_id; }
   map "" $paas_logged {
     default "$body_bytes_sent client=$paas_client request_id=$paas_logged_id trace_id=$paas_trace_id";
   }
-  map $paas_id $paas_own_id { "" $request_id; default $paas_id; }
   map $http_x_request_id $paas_request_id {
-    "" $paas_own_id;
+    "" $paas_id;
     "~^[A-Za-z0-9._~+/=:@-]{1,200}$" $http_x_request_id;
-    default $paas_own_id;
+    default $paas_id;
   }
   map $upstream_http_x_request_id $paas_answered_id { "" $paas_request_id; default ""; }
-  map $paas_traceparent $paas_trace_id { "" $paas_own_id; "${traceForm}" $id; default $paas_own_id; }
+  map $paas_traceparent $paas_trace_id { "" $paas_id; "${traceForm}" $id; default $paas_id; }
   map $paas_traceparent $paas_trace_flags {
     "" "00";
     "${traceForm.replace('[0-9a-f]{2}(', '[0-9a-f][159d](')}" "01";
@@ -48,22 +48,17 @@ ${sentText('http_forwarded', 'paas_forwarded', '(.+)', '""')}
     default "00";
   }
   map $paas_traceparent $paas_trace_state { "" ""; "${traceForm}" $http_tracestate; default ""; }
-  map $paas_own_id $paas_span_id { "~^.{16}(.{16})" $1; default "0000000000000001"; }
   map "$http_connection|$http_upgrade|$http_expect|$http_traceparent" $paas_odd {
     "|||" ""; "keep-alive|||" ""; "close|||" "";
     default 1;
   }
-  map "$host|$http_host|$http_connection|$http_upgrade|$http_expect|$http_traceparent" $paas_host {
-    "~^([a-z0-9_.-]+)\\|\\1(?::[0-9]{1,5})?\\|(?i:keep-alive|close)?\\|\\|\\|$" $1;
+  map $http_x_request_id $paas_named { "" ""; default 1; }
+  map "$http_upgrade$http_expect$http_traceparent" $paas_asked {
+    "" "$http_connection|$paas_named|$host|$http_host";
     default "";
   }
-  map $paas_proto $paas_insecure { http 1; default ""; }
-  map $upstream_http_connection $paas_odd_answer { "" ""; keep-alive ""; close ""; default 1; }
-  map "$request_completion$host$request_uri" $paas_line {
-    "~^OK[a-z0-9_.-]+(?<paas_path>/[\\x21\\x23-\\x3c\\x3e\\x40-\\x5b\\x5d-\\x7e]*)(?:\\?|$)"
-      "method=$request_method host=$host path=$paas_path status=$status bytes=$body_bytes_sent\\t client=$paas_client request_id=$paas_logged_id trace_id=$paas_trace_id";
-    default "";
-  }`;
+  map $request_completion $paas_sent { OK $body_bytes_sent; default ""; }
+  map $paas_proto $paas_insecure { http 1; default ""; }`;
 }
 
 /** What a trusted proxy said, else the router's own. Without the header, as for most, no expression is tried. */

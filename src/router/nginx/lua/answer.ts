@@ -50,7 +50,12 @@ function M.header()
   if not st or not st.live or not st.asked or st.problem then return end
   local status = C.ngx_http_lua_ffi_get_resp_status(record)
   st.first = C.ngx_http_lua_ffi_now()
-  if status < 200 or st.cookie or read(record, "paas_odd_answer") > 0 then return odd(st, status) end
+  local length = read(record, "upstream_http_connection")
+  if length > 0 and (length == 10 and C.strncasecmp(value[0], "keep-alive", 10) == 0
+    or length == 5 and C.strncasecmp(value[0], "close", 5) == 0) then
+    length = 0
+  end
+  if status < 200 or st.cookie or length > 0 then return odd(st, status) end
 end
 
 -- Which count of the histogram a number of milliseconds belongs to.
@@ -82,6 +87,7 @@ end
 -- The end of a request that was not a plain one, or did not go well.
 local function ended(time, started)
   local st = finish()
+  if var.paas_id == "" then native.identify(request()) end
   local status = ngx.status
   local ms = floor((time - started) * 1000 + 0.5)
   if not st then
@@ -115,17 +121,16 @@ function M.log()
   local time, started = C.ngx_http_lua_ffi_now(), C.ngx_http_lua_ffi_req_start_time(record)
   if not st or not st.live or not st.plain or not st.first then return ended(time, started) end
   local status = C.ngx_http_lua_ffi_get_resp_status(record)
-  local length = status < 500 and read(record, "paas_line") or 0
-  if length == 0 then return ended(time, started) end
+  if status >= 500 then return ended(time, started) end
+  local ms = floor((time - started) * 1000 + 0.5)
+  if not line(record, st, status, ms, floor((st.first - started) * 1000 + 0.5)) then return ended(time, started) end
   st.live = false
   local ep = st.ep
   local slot = ep.slot
   local open, fails = state.column.open, state.shared.fails
   open[slot] = open[slot] - 1
   if fails[slot] ~= 0 then fails[slot] = 0 end
-  local ms = floor((time - started) * 1000 + 0.5)
   count(ep, status, ms)
-  line(st.backend, ep, value[0], length, ms, floor((st.first - started) * 1000 + 0.5))
 end
 
 -- Breaks off requests whose instance took too long to begin its answer: nginx has one time-out for the wait and for

@@ -7,6 +7,7 @@ local ffi = require "ffi"
 require "resty.core"
 
 ffi.cdef[[
+int strncasecmp(const char *one, const char *other, size_t count);
 int RAND_bytes(unsigned char *bytes, int count);
 unsigned char *ngx_hex_dump(unsigned char *to, unsigned char *from, size_t length);
 ]]
@@ -29,19 +30,23 @@ end
 
 local most = 4096
 local random, used = ffi.new("unsigned char[?]", most), most
-local hex = ffi.new("unsigned char[32]")
+local hex, failure, failureLength = ffi.new("unsigned char[48]"), ffi.new("unsigned char[256]"), ffi.new("size_t[1]")
+local lowerId = ffi.new("unsigned char[64]")
 
--- Random like nginx's $request_id, but bytes are drawn for many requests at once: most of the cost is in the drawing.
--- @return 32 hexadecimal digits
-function M.id()
-  if used >= most then
+-- The id that was given last: 32 hexadecimal digits.
+M.id = hex
+
+-- Gives a request its id and span. As random as nginx's $request_id, but bytes are drawn for many requests at once: most of
+-- the cost is in the drawing.
+function M.identify(request)
+  if used + 24 > most then
     if C.RAND_bytes(random, most) ~= 1 then error("there are no random numbers") end
     used = 0
   end
-  C.ngx_hex_dump(hex, random + used, 16)
-  used = used + 16
-  local text = ffi.string(hex, 32)
-  return text
+  C.ngx_hex_dump(hex, random + used, 24)
+  used = used + 24
+  C.ngx_http_lua_ffi_var_set(request, "paas_id", 7, lowerId, hex, 32, failure, failureLength)
+  C.ngx_http_lua_ffi_var_set(request, "paas_span", 9, lowerId, hex + 32, 16, failure, failureLength)
 end
 
 return M

@@ -3,6 +3,8 @@ export const pageLua = String.raw`
 local requests = require "paas.requests"
 local rare = require "paas.rare"
 local texts = require "paas.pages"
+local native = require "paas.native"
+local request = require "thread.exdata"
 
 local ngx, var = ngx, ngx.var
 local M = {}
@@ -48,6 +50,7 @@ local function which(st)
 end
 
 function M.content()
+  if var.paas_id == "" then native.identify(request()) end
   local st = requests.current()
   local name, values = which(st)
   local page = texts[name] or texts.bad400

@@ -4,11 +4,13 @@ local state = require "paas.state"
 local tables = require "paas.table"
 local requests = require "paas.requests"
 local settings = require "paas.settings"
-local ffi = require "ffi"
+local native = require "paas.native"
+local request = require "thread.exdata"
 
 local ngx, var = ngx, ngx.var
 local now = ngx.now
 local dict = ngx.shared.paas
+local normalize = tables.normalize
 local M = {}
 
 -- Ends a request with a page of the router's own. Does not return.
@@ -25,25 +27,6 @@ end
 
 function M.without(backend)
   return backend.state == "serving" and "noInstance" or backend.state, { app = backend.app, flags = backend.flags }
-end
-
--- @return the host as routes know it, or nil (src/router/table.ts, normalizeHost)
-local function normalize(value)
-  local host = string.lower(value)
-  local name, port = string.match(host, "^(.*):(%d*)$")
-  if name and not (string.find(host, "]", 1, true) and not string.find(name, "]", 1, true)) then
-    if #port > 5 then return nil end
-    host = name
-  end
-  if string.sub(host, -1) == "." then host = string.sub(host, 1, -2) end
-  if string.find(host, "^%[[0-9a-f:.]+%]$") then return host end
-  if #host < 1 or #host > 253 or not string.find(host, "^[a-z0-9_][a-z0-9_.-]*$") or string.sub(host, -1) == "." then
-    return nil
-  end
-  for label in string.gmatch(host .. ".", "([^.]*)%.") do
-    if #label < 1 or #label > 63 or string.sub(label, 1, 1) == "-" then return nil end
-  end
-  return host
 end
 
 -- The host of a request whose Host header is not simply it.
@@ -93,6 +76,7 @@ end
 
 -- Answers of ACME's HTTP-01 (RFC 8555, 8.3), on every host.
 function M.challenge()
+  native.identify(request())
   tables.sync()
   local token = string.match(var.uri, "^/%.well%-known/acme%-challenge/([^/]+)$")
   local record = token and tables.record("a:" .. token)

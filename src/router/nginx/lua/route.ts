@@ -17,7 +17,7 @@ local open = state.open
 local all = requests.all
 local cast, tonumber = ffi.cast, tonumber
 local C, number = ffi.C, ffi.typeof("uintptr_t")
-local read, value, newId = native.read, native.value, native.id
+local read, value, identify, ownId = native.read, native.value, native.identify, native.id
 local target = tables.target
 
 local M = {}
@@ -112,21 +112,25 @@ function M.access()
   if state.shared.closing > state.started then return ngx.exec("@closing") end
 end
 
+-- Longer texts about what is asked are not kept.
+local longest = 512
+
 -- What most requests need, in the rewrite phase and without a coroutine: this is compiled, so it has no loop and no
--- pattern. @return the request's id; '' sends it to M.access, which can do everything
+-- pattern. @return '' where that was all; '1' for M.access, which can do everything
 function M.begin()
   local record = request()
-  local length = read(record, "paas_host")
-  if length == 0 then return "" end
+  identify(record)
+  local length = read(record, "paas_asked")
+  if length == 0 or length > longest then return "1" end
   local found = target(ffi.string(value[0], length))
-  if not found or state.shared.closing > state.started then return "" end
-  if found.https and read(record, "paas_insecure") > 0 then return "" end
+  if not found or state.shared.closing > state.started then return "1" end
+  if found.https and read(record, "paas_insecure") > 0 then return "1" end
   local key = tonumber(cast(number, record))
   local st = all[key]
-  if st and st.live then return "" end
+  if st and st.live then return "1" end
   local backend = found.backend
   if not st then
-    st = { plain = true, live = false, backend = false, host = false, eps = false, ep = false, asked = false, first = false }
+    st = { plain = true, id = ffi.new("char[32]"), live = false, backend = false, aim = false, host = false, eps = false, ep = false, asked = false, first = false }
     all[key] = st
   end
   local eps = backend.eps
@@ -136,12 +140,12 @@ function M.begin()
   end
   local ep
   if #eps == 1 then ep = eps[1] else ep = choose(eps, nil) end
-  if not ep then return "" end
-  st.live, st.backend, st.host, st.eps, st.ep, st.asked, st.first = true, backend, found.host, eps, ep, false, false
+  if not ep then return "1" end
+  st.live, st.backend, st.aim, st.host, st.eps, st.ep, st.asked, st.first = true, backend, found, found.host, eps, ep, false, false
+  ffi.copy(st.id, ownId, 32)
   local open, slot = state.column.open, ep.slot
   open[slot] = open[slot] + 1
-  local id = newId()
-  return id
+  return ""
 end
 
 local problem = ffi.new("char *[1]")

@@ -75,29 +75,54 @@ local function candidates(host)
   return list
 end
 
--- Where all requests to a host go alike; false: it has routes by path, or its app wants more than routing.
-local function aim(host)
+-- @return the host as routes know it, or nil (src/router/table.ts, normalizeHost)
+function M.normalize(value)
+  local host = string.lower(value)
+  local name, port = string.match(host, "^(.*):(%d*)$")
+  if name and not (string.find(host, "]", 1, true) and not string.find(name, "]", 1, true)) then
+    if #port > 5 then return nil end
+    host = name
+  end
+  if string.sub(host, -1) == "." then host = string.sub(host, 1, -2) end
+  if string.find(host, "^%[[0-9a-f:.]+%]$") then return host end
+  if #host < 1 or #host > 253 or not string.find(host, "^[a-z0-9_][a-z0-9_.-]*$") or string.sub(host, -1) == "." then
+    return nil
+  end
+  for label in string.gmatch(host .. ".", "([^.]*)%.") do
+    if #label < 1 or #label > 63 or string.sub(label, 1, 1) == "-" then return nil end
+  end
+  return host
+end
+
+local usual = { [""] = true, ["keep-alive"] = true, ["close"] = true }
+
+-- Where all requests go that ask alike; false: that depends on their path, or they or their app want more than routing.
+-- @param asked Connection, "1" where the client sent an id, the host asked for, and the Host header
+local function aim(asked)
   M.sync()
-  local paths = candidates(host)[1]
-  local route = paths and paths.longest == 0 and paths.routes[""]
-  local backend = route and M.record(route[1])
+  local connection, named, host, raw = string.match(asked, "^([^|]*)|(1?)|([^|]*)|([^|]*)$")
   local found = false
-  if backend and not (backend.limits or backend.maintenance or backend.location) then
-    found = { host = host, backend = backend, https = route[2] }
+  if connection and usual[string.lower(connection)] and M.normalize(raw) == host then
+    local paths = candidates(host)[1]
+    local route = paths and paths.longest == 0 and paths.routes[""]
+    local backend = route and M.record(route[1])
+    if backend and not (backend.limits or backend.maintenance or backend.location) then
+      found = { host = host, backend = backend, https = route[2], named = named ~= "", logged = " host=" .. host .. " path=" }
+    end
   end
   if aimed >= most then targets, aimed = {}, 0 end
-  targets[host] = found
+  targets[asked] = found
   aimed = aimed + 1
   return found
 end
 
--- @return { host, backend, https }, or false (see aim)
-function M.target(host)
+-- @return { host, backend, https, named, logged }, or false (see aim)
+function M.target(asked)
   if state.shared.generation == generation then
-    local found = targets[host]
+    local found = targets[asked]
     if found ~= nil then return found end
   end
-  local found = aim(host)
+  local found = aim(asked)
   return found
 end
 
