@@ -5,6 +5,7 @@
 import { createHash } from 'node:crypto';
 import { isIPv6 } from 'node:net';
 import { latencyBounds } from '../../shared/contracts/routes.ts';
+import { parseNginx } from '../../shared/nginx/parse.ts';
 import { maxCounters, maxSlots, type NginxFiles } from './layout.ts';
 import { luaLiteral } from './literal.ts';
 import { grpcText, proxyText, settingsText } from './passing.ts';
@@ -170,12 +171,18 @@ const bodyText = (most: number): string =>
   [false, true].map((h2c) => locationText({ name: bodyLocation(most, h2c), snippet: '', h2c, most })).join('');
 
 /** A limit of a snippet's own is the one that counts; a request that says its length meets both (lua/rare.ts). */
-const ownLimit = /(^|[\s;{}])client_max_body_size\s/;
+function hasOwnLimit(snippet: string): boolean {
+  try {
+    return parseNginx(snippet).some(({ name }) => name === 'client_max_body_size');
+  } catch {
+    return false; // nginx refuses it, and says why.
+  }
+}
 
 /** An app's own location: what it asks for, around the passing on that every app has. Begins with the snippet. */
 export function locationText({ name, snippet, h2c, most }: Omit<Location, 'app'>): string {
   const pass = h2c ? `${grpcText}\n      grpc_pass grpc://paas_h2c;` : `${proxyText}\n      proxy_pass http://paas;`;
-  const limit = most === undefined || ownLimit.test(snippet) ? '' : `      client_max_body_size ${most};\n`;
+  const limit = most === undefined || hasOwnLimit(snippet) ? '' : `      client_max_body_size ${most};\n`;
   return `    location ${name} {\n${snippet}\n${limit}${pass}\n    }\n`;
 }
 
