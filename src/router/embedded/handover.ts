@@ -43,6 +43,8 @@ const fromHeir = z.object({ type: z.enum(['here', 'serving', 'reload', 'stop']) 
 /** The process that takes over, as the one before it sees it. */
 export interface Heir {
   pid: number;
+  /** It could not be made the router after all. */
+  dismiss(): void;
   /** All is handed over: it is the router now. */
   enthrone(): void;
   /** Says which requests are still open here, from time to time, until the signal aborts. */
@@ -84,6 +86,7 @@ export async function raiseHeir(argv: readonly string[], ending: AbortSignal): P
   return {
     pid: child.pid!,
     gone: gone.signal,
+    dismiss: () => void child.kill('SIGKILL'),
     enthrone: () => tell(child, { type: 'yours' }),
     onReload: (action) => void (reload = action),
     report: async (open, signal) => {

@@ -1,12 +1,12 @@
 /** The router program (bin/paas-router.js). Runs until SIGTERM or SIGINT; at SIGHUP another process takes its place. */
 import { once } from 'node:events';
-import { mkdirSync, rmSync } from 'node:fs';
+import { mkdirSync, renameSync, rmSync } from 'node:fs';
 import type * as z from 'zod/mini';
 import { writeDurably, readJsonFile } from '../../shared/files.ts';
 import { asPaasError, PaasError } from '../../shared/errors.ts';
 import { acquireLock, adoptLock, lockHolder, type LockFile } from '../../shared/lock-file.ts';
 import { findPredecessor, raiseHeir, type Heir } from './handover.ts';
-import { failure, next, placeOf, routerFiles, running } from './layout.ts';
+import { failure, heirFails, next, placeOf, routerFiles, running } from './layout.ts';
 import { readOptions, type RouterOptions } from './options.ts';
 import { RouterServer } from './server.ts';
 
@@ -43,8 +43,12 @@ async function run(options: RouterOptions): Promise<void> {
   const server = new RouterServer(options);
   const told = untilTold();
   let graceful: Promise<void> | null = null;
+  const prepared = `${files.running}.${process.pid}`;
   try {
     await server.start(readRunning(files.running)?.port ?? 0);
+    // Before another one has given way: a disk that is full then costs the exchange, and not the router.
+    const record = { pid: process.pid, settings: options.settings, place: placeOf(options), port: server.port };
+    writeDurably(prepared, JSON.stringify(running.parse(record)));
     if (predecessor) {
       server.before = predecessor;
       await predecessor.succeed();
@@ -52,8 +56,7 @@ async function run(options: RouterOptions): Promise<void> {
       lock = lockAfter(files.lock, what);
     }
     await server.openAdmin();
-    const record = { pid: process.pid, settings: options.settings, place: placeOf(options), port: server.port };
-    writeDurably(files.running, JSON.stringify(running.parse(record)));
+    renameSync(prepared, files.running);
     for (;;) {
       if ((await told.next()) === 'end') break;
       const heir = await handOver(server, lock!, files.next, told);
@@ -62,6 +65,7 @@ async function run(options: RouterOptions): Promise<void> {
       break;
     }
   } finally {
+    rmSync(prepared, { force: true });
     if (!graceful) predecessor?.stop();
     await (graceful ?? server.stop(graceMs));
     lock?.release();
@@ -81,14 +85,17 @@ async function handOver(server: RouterServer, lock: LockFile, nextFile: string, 
   const argv = readJsonFile(nextFile, next)?.argv ?? [process.execPath, ...process.argv.slice(1)];
   rmSync(nextFile, { force: true });
   const { resume } = await server.holdChanges();
+  let heir: Heir | null = null;
   try {
-    const heir = await raiseHeir(argv, told.ending);
+    heir = await raiseHeir(argv, told.ending);
     lock.handTo(heir.pid);
     await server.closeAdmin();
     heir.enthrone();
     return heir;
   } catch (error) {
-    server.problem = asPaasError(error).message;
+    heir?.dismiss();
+    const { message } = asPaasError(error);
+    server.problem = message.startsWith(heirFails) ? message : `${heirFails}: ${message}`;
     return null;
   } finally {
     resume();
