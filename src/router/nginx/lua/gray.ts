@@ -55,11 +55,15 @@ local function within(address, network, bits)
   return bit.rshift(byte(address, whole + 1), shift) == bit.rshift(byte(network, whole + 1), shift)
 end
 
-local function header(name)
-  return var["http_" .. (string.gsub(name, "-", "_"))]
+local variables = {}
+local function variable(name)
+  variables[name] = "http_" .. string.gsub(name, "-", "_")
+  return variables[name]
 end
 
 local function joined(name)
+  -- Most clients do not send what a rule asks for; only nginx's list of all fields, which is slow to make, has repeated ones.
+  if not var[variables[name] or variable(name)] then return nil end
   -- nginx gives the first of several lines only; repeated ones count as one list (RFC 9110, 5.3).
   local value = ngx.req.get_headers(0)[name]
   if type(value) == "table" then return table.concat(value, ", ") end
