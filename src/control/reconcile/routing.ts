@@ -31,6 +31,8 @@ export class Routing {
   readonly #sealer: Sealer;
   readonly #drainMs: number;
   readonly #regions: string | undefined;
+  /** Hosts whose private keys did not open when the table was last sent. */
+  #unreadable: string[] = [];
   /** Private keys in it are sealed. */
   #table: RouteTable = { version: 0, http: [], tcp: [], backends: {} };
   #loaded = false;
@@ -64,7 +66,9 @@ export class Routing {
 
   /** As routers get it. */
   tableForRouters(): RouteTable {
-    return openCertificates(this.#table, (sealed, place) => this.#sealer.open(sealed, place));
+    const { table, unreadable } = openCertificates(this.#table, (sealed, place) => this.#sealer.open(sealed, place));
+    this.#unreadable = unreadable;
+    return table;
   }
 
   /** A router's word about itself. Returns whether anything may follow from it. */
@@ -95,6 +99,10 @@ export class Routing {
       problems: [
         ...[...this.#down.values()].map((reason) => `the router does not run: ${reason}`),
         ...statuses.flatMap((status) => status.problems),
+        ...this.#unreadable.map(
+          (host) =>
+            `the key of the certificate of ${host} cannot be read: \`paas certs add ${host}\` puts another in its place`,
+        ),
       ],
     };
   }

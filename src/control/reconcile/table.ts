@@ -1,5 +1,6 @@
 /** The route table's content, out of what the store has: routes, healthy instances, and what routers do for apps. */
 import type { Backend, Gray, RouteTable, TcpRoute } from '../../shared/contracts/routes.ts';
+import { PaasError } from '../../shared/errors.ts';
 import { grayOf, grayTable } from '../deploy/gray.ts';
 import { routerPolicy } from '../deploy/router-settings.ts';
 import type { Formation } from '../deploy/types.ts';
@@ -98,11 +99,28 @@ export async function buildTable(
 /** Where a certificate's private key is sealed. */
 export const certificatePlace = (host: string): string => `certificates/${host}`;
 
-/** The table as routers get it, with private keys opened by `open(sealed, place)`. */
-export function openCertificates(table: RouteTable, open: (sealed: string, place: string) => string): RouteTable {
-  if (!table.certificates) return table;
-  const certificates = table.certificates.map((c) => ({ ...c, key: open(c.key, certificatePlace(c.hosts[0]!)) }));
-  return { ...table, certificates };
+/**
+ * The table as routers get it, with private keys opened by `open(sealed, place)`. A key that does not open costs its own
+ * certificate, not the table: every app is routed by it.
+ * @returns also the hosts whose keys did not open
+ */
+export function openCertificates(
+  table: RouteTable,
+  open: (sealed: string, place: string) => string,
+): { table: RouteTable; unreadable: string[] } {
+  if (!table.certificates) return { table, unreadable: [] };
+  const unreadable: string[] = [];
+  const certificates = table.certificates.flatMap((certificate) => {
+    const host = certificate.hosts[0]!;
+    try {
+      return [{ ...certificate, key: open(certificate.key, certificatePlace(host)) }];
+    } catch (error) {
+      if (!(error instanceof PaasError && error.code === 'corrupt')) throw error;
+      unreadable.push(host);
+      return [];
+    }
+  });
+  return { table: { ...table, certificates }, unreadable };
 }
 
 function backend(

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { Routing } from '../../../../src/control/reconcile/routing.ts';
+import { certificatePlace } from '../../../../src/control/reconcile/table.ts';
 import { addHost, addRouter, makeControl, type TestControl } from '../../../support/control.ts';
 import { appRow, instanceRow } from '../../../support/rows.ts';
 
@@ -99,6 +100,24 @@ describe('the route table', () => {
     const next = new Routing({ ...control, drainMs: 1000 });
     await next.load();
     expect(next.table).toEqual(control.routing.table);
+  });
+
+  it('goes without a certificate whose key does not open, and says so', async () => {
+    const row = { source: 'uploaded', chain: 'PEM', attempts: 0, created_at: 1, updated_at: 1 };
+    const good = control.sealer.seal('KEY', certificatePlace('good.test'));
+    await control.store.db
+      .insertInto('certificates')
+      .values([
+        { ...row, host: 'bad.test', key: good },
+        { ...row, host: 'good.test', key: good },
+      ])
+      .execute();
+    await control.routing.reconcile();
+    expect(control.routing.tableForRouters()).toMatchObject({
+      http: [{ host: 'shop.localhost' }],
+      certificates: [{ hosts: ['good.test'], key: 'KEY' }],
+    });
+    expect(control.routing.summary().problems).toEqual([expect.stringContaining('bad.test')]);
   });
 
   it('is there after a restart before anything else happens', async () => {
