@@ -53,7 +53,7 @@ export function toRecords(table: RouteTable, counted: Counted, around: Surroundi
   const records: Records = new Map();
   const put = (key: string, value: Literal): void => void records.set(key, luaLiteral(value));
   for (const [key, backend] of Object.entries(table.backends)) {
-    put(backendKey(key), backendRecord(backend, counted, around.location(backend), fresh));
+    records.set(backendKey(key), backendRecord(backend, counted, around.location(backend), fresh));
   }
   const wild = addRoutes(table, put);
   const { certificates = [], challenges = {}, stickyKey } = table;
@@ -86,9 +86,9 @@ function backendRecord(
   counted: Counted,
   location: ReturnType<Surroundings['location']>,
   fresh: number[],
-): Literal {
+): string {
   const { app, appId: id, state, gray, limits, maintenance, outlier = defaultOutlier } = backend;
-  const eps = new Map<string, Literal>();
+  const eps = new Map<string, string>();
   for (const { instance, name, release, address, port } of backend.endpoints) {
     const slot = counted.slots.take(slotName(instance, address, port));
     const counter = counted.counters.take(counterName(id, release));
@@ -96,21 +96,23 @@ function backendRecord(
       throw new PaasError('too_large', `The route table has more than ${maxSlots} instances with open requests.`);
     }
     if (slot.fresh) fresh.push(slot.number);
-    const [slotNumber, counterNumber] = [slot.number, counter.number];
-    const host = address.includes(':') ? `[${address}]` : address;
-    eps.set(`${slotNumber} ${release} ${name}`, {
-      ...{ slot: slotNumber, counter: counterNumber },
-      ...{ address: host, port, name, release },
-    });
+    // By hand, since a large table is mostly this.
+    eps.set(
+      `${slot.number} ${release} ${name}`,
+      `{["slot"]=${slot.number},["counter"]=${counter.number},["address"]=${luaLiteral(bracketed(address))},` +
+        `["port"]=${port},["name"]=${luaLiteral(name)},["release"]=${release},}`,
+    );
   }
-  return {
+  const text = luaLiteral({
     ...{ app, id, flags: flags(app), state, outlier, location: location.all, limits, maintenance },
     body: location.uncounted,
-    eps: [...eps.values()],
     gray: gray && grayRecord(gray),
     special: Boolean(gray ?? limits ?? maintenance),
-  };
+  });
+  return `${text.slice(0, -1)}["eps"]={${[...eps.values()].join(',')}},}`;
 }
+
+const bracketed = (address: string): string => (address.includes(':') ? `[${address}]` : address);
 
 /** Counts of one instance at one address; its name comes last, since it may contain anything. */
 export const slotName = (instance: string, address: string, port: number): string => `${address} ${port} ${instance}`;
