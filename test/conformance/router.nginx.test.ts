@@ -1,9 +1,6 @@
-import { spawn } from 'node:child_process';
 import {
-  closeSync,
   existsSync,
   mkdtempSync,
-  openSync,
   readFileSync,
   readlinkSync,
   realpathSync,
@@ -16,7 +13,8 @@ import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { nginxFiles } from '../../src/router/nginx/layout.ts';
 import { reload } from '../../src/router/nginx/master.ts';
-import type { RouterConfig, RunProgram, SpawnDetached } from '../../src/router/port.ts';
+import { runProgram, spawnDetached } from '../../src/agent/steps/detached.ts';
+import type { RouterConfig } from '../../src/router/port.ts';
 import { createRouter } from '../../src/router/registry.ts';
 import { readAccessLine } from '../../src/shared/access-line.ts';
 import { listProcesses, sendSignal } from '../../src/shared/processes.ts';
@@ -24,26 +22,9 @@ import { eventually, fetchText, freePort, httpServer, rawClient, tcpServer } fro
 import { routerConformance } from './router.suite.ts';
 import { CleanUp, tableOf, type MakeOptions, type RouterUnderTest } from './router/support.ts';
 
-const spawnDetached: SpawnDetached = (argv, { logFile, env }) => {
-  const log = openSync(logFile, 'a', 0o600);
-  const child = spawn(argv[0]!, argv.slice(1), { detached: true, stdio: ['ignore', log, log], env });
-  closeSync(log);
-  child.unref();
-  return Promise.resolve(child.pid!);
-};
-
-const run: RunProgram = (argv, { timeoutMs }) =>
-  new Promise((resolve, reject) => {
-    const child = spawn(argv[0]!, argv.slice(1), { stdio: ['ignore', 'pipe', 'pipe'], timeout: timeoutMs });
-    let output = '';
-    for (const stream of [child.stdout, child.stderr]) stream.on('data', (data: Buffer) => (output += data.toString()));
-    child.on('error', reject);
-    child.on('close', (code) => resolve({ code: code ?? 1, output }));
-  });
-
 function configured(options: MakeOptions, directory: string): RouterConfig {
   const { port = 0, ...rest } = options;
-  return { directory, address: '127.0.0.1', port, program: [], spawnDetached, run, ...rest };
+  return { directory, address: '127.0.0.1', port, program: [], spawnDetached, run: runProgram, ...rest };
 }
 
 const masterOf = (directory: string): number => Number(readFileSync(join(directory, 'nginx.pid'), 'utf8'));
@@ -115,6 +96,25 @@ describe('nginx as a router', () => {
     const made = await make();
     cleanUp.add({ close: () => made.dispose() });
     return made;
+  };
+  const app = async (text: string) => cleanUp.add(await httpServer((_request, response) => response.end(text)));
+  const get = (url: string, host: string) => fetchText(url, { headers: { host } });
+
+  it('keeps its files to itself', async () => {
+    const { directory, router } = await running();
+    await router.apply(tableOf({}));
+    expect(statSync(directory).mode & 0o777).toBe(0o700);
+    for (const name of ['admin.sock', 'table.txt', 'running.json', 'router.out', 'nginx.conf'])
+      expect(statSync(join(directory, name)).mode & 0o777).toBe(0o600);
+  });
+
+  it('takes a table without a reload', async () => {
+    const { router, ...made } = await running();
+    const before = made.processes();
+    for (let i = 0; i < 5; i++) await router.apply(tableOf({ [`k${i}`]: { servers: [await app('x')] } }));
+    expect(made.processes()).toEqual(before);
+  });
+
   it('takes other instances of a TCP route without a reload, and leaves its connections alone', async () => {
     const { router, ...made } = await running();
     const named = async (name: string) =>
@@ -149,25 +149,6 @@ describe('nginx as a router', () => {
     expect(made.processes()).toEqual(before);
     for (const client of [first, second, ...more]) client.socket.destroy();
     await expect.poll(async () => (await router.observe()).open).toEqual({});
-  });
-
-  };
-  const app = async (text: string) => cleanUp.add(await httpServer((_request, response) => response.end(text)));
-  const get = (url: string, host: string) => fetchText(url, { headers: { host } });
-
-  it('keeps its files to itself', async () => {
-    const { directory, router } = await running();
-    await router.apply(tableOf({}));
-    expect(statSync(directory).mode & 0o777).toBe(0o700);
-    for (const name of ['admin.sock', 'table.txt', 'running.json', 'router.out', 'nginx.conf'])
-      expect(statSync(join(directory, name)).mode & 0o777).toBe(0o600);
-  });
-
-  it('takes a table without a reload', async () => {
-    const { router, ...made } = await running();
-    const before = made.processes();
-    for (let i = 0; i < 5; i++) await router.apply(tableOf({ [`k${i}`]: { servers: [await app('x')] } }));
-    expect(made.processes()).toEqual(before);
   });
 
   it('is taken up by a new agent with what it has open', async () => {
@@ -229,6 +210,25 @@ describe('nginx as a router', () => {
     truncateSync(join(made.directory, 'table.txt'), 10);
     const next = createRouter('nginx', configured({}, made.directory));
     expect(await next.start()).toMatchObject({ version: 0, problems: [expect.stringContaining('damaged')] });
+    expect((await next.apply(tableOf({}))).problems).toEqual([]);
+  });
+
+  it("puts an app's own configuration around its requests, and leaves out what nginx refuses", async () => {
+    const { router } = await running();
+    const table = tableOf({ own: { servers: [await app('own')] }, bad: { servers: [await app('bad')] } });
+    table.backends.own!.nginx = 'add_header X-Own "yes";\nproxy_set_header X-Team shop;';
+    table.backends.bad!.nginx = 'add_header;';
+    const { url, problems } = await router.apply(table);
+    expect(problems).toEqual([expect.stringMatching(/default\/dev\/bad is left out: line 1: .*add_header/)]);
+    const answer = await get(url, 'own.test');
+    expect(answer).toMatchObject({ status: 200, body: 'own' });
+    expect(answer.headers['x-own']).toBe('yes');
+    expect((await get(url, 'bad.test')).body).toBe('bad');
+    const without = await router.apply(tableOf({ own: { servers: [await app('plain')] } }));
+    expect(without.problems).toEqual([]);
+    expect((await get(url, 'own.test')).headers['x-own']).toBeUndefined();
+  });
+
   it("holds an app's own configuration and its limit of bodies at once", async () => {
     const { router, ...made } = await running();
     const server = cleanUp.add(
@@ -257,25 +257,6 @@ describe('nginx as a router', () => {
     expect(await chunked(2 * 1024 * 1024 + 1)).toMatch(/^HTTP\/1\.1 413 /);
     table.backends.own!.nginx = 'client_max_body_size 3m;';
     expect((await router.apply({ ...table, version: table.version + 3 })).problems).toEqual([]);
-  });
-
-    expect((await next.apply(tableOf({}))).problems).toEqual([]);
-  });
-
-  it("puts an app's own configuration around its requests, and leaves out what nginx refuses", async () => {
-    const { router } = await running();
-    const table = tableOf({ own: { servers: [await app('own')] }, bad: { servers: [await app('bad')] } });
-    table.backends.own!.nginx = 'add_header X-Own "yes";\nproxy_set_header X-Team shop;';
-    table.backends.bad!.nginx = 'add_header;';
-    const { url, problems } = await router.apply(table);
-    expect(problems).toEqual([expect.stringMatching(/default\/dev\/bad is left out: line 1: .*add_header/)]);
-    const answer = await get(url, 'own.test');
-    expect(answer).toMatchObject({ status: 200, body: 'own' });
-    expect(answer.headers['x-own']).toBe('yes');
-    expect((await get(url, 'bad.test')).body).toBe('bad');
-    const without = await router.apply(tableOf({ own: { servers: [await app('plain')] } }));
-    expect(without.problems).toEqual([]);
-    expect((await get(url, 'own.test')).headers['x-own']).toBeUndefined();
   });
 
   it("says what is wrong with an app's own configuration, by line", async () => {
