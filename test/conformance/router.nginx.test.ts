@@ -85,6 +85,7 @@ routerConformance('nginx', make, [
   'early',
   'duplex',
   'h2c',
+  'order',
   'handover',
   'failover',
 ]);

@@ -28,10 +28,12 @@ import { CleanUp, portOf, tableOf, type MakeRouter, type RouterUnderTest, type T
  * trailers, interim (103): ends here; lines: takes a bare LF for a line's end (RFC 9112, 2.2); framing: takes an answer
  * with contradicting lengths, and frames it anew; early: closes behind an early answer without having said so; duplex:
  * stops sending a large body when its answer has begun; h2c: no HTTP/2 without TLS on its own side;
+ * order: several processes read what clients send, so that nobody knows which of two requests came first;
  * handover: connections at rest end with the process that has them; failover: a TCP connection that an instance refuses
  * ends, and the next ones go elsewhere.
  */
-export type Lack = 'trailers' | 'interim' | 'lines' | 'framing' | 'early' | 'duplex' | 'h2c' | 'handover' | 'failover';
+export type Lack =
+  'trailers' | 'interim' | 'lines' | 'framing' | 'early' | 'duplex' | 'h2c' | 'order' | 'handover' | 'failover';
 
 /** A running router for the tests of one part, and what they need around it. */
 export interface Bench {

@@ -54,10 +54,10 @@ export async function openStore(url: string, steps: readonly Migration[] = migra
 
 /**
  * How often PostgreSQL's refusals of a transaction that met another one are answered by running it again, by SQLSTATE:
- * 40001 could not serialise, 40P01 deadlock; 23505 and 42P07 (the other one inserted that key, or made that
- * table) may be our own mistake, and show again then.
+ * 40001 could not serialise, 40P01 deadlock; 23505, 42P07 and 42701 (the other one inserted that key, or made
+ * that table or column) may be our own mistake, and show again then.
  */
-const attempts: Readonly<Record<string, number>> = { '40001': 30, '40P01': 30, '23505': 3, '42P07': 3 };
+const attempts: Readonly<Record<string, number>> = { '40001': 30, '40P01': 30, '23505': 5, '42P07': 5, '42701': 5 };
 
 async function runTransaction<T>(db: Db, dialect: Dialect, work: (trx: Trx) => Promise<T>): Promise<T> {
   for (let attempt = 1; ; attempt++) {
