@@ -18,6 +18,8 @@ let cwd: string;
 beforeAll(async () => {
   if (!isHere) return;
   paas = await startPlatform({ flags: ['--router', 'nginx'] });
+  // Not those of the other platforms that are tested at the same time.
+  await paas.configure({ cluster: { tcpPorts: { from: 21_000, to: 21_999 } } });
   cwd = paas.source('probe');
 });
 beforeEach((context) => requireOrSkip(context, isHere, 'nginx with its Lua and njs modules'));

@@ -52,12 +52,17 @@ export async function openStore(url: string, steps: readonly Migration[] = migra
   };
 }
 
+/** SQLSTATE of a key, table, type or column that another one made at the same moment. */
+const madeMeanwhile = ['23505', '42P07', '42710', '42701'];
+
 /**
  * How often PostgreSQL's refusals of a transaction that met another one are answered by running it again, by SQLSTATE:
- * 40001 could not serialise, 40P01 deadlock; 23505, 42P07 and 42701 (the other one inserted that key, or made
- * that table or column) may be our own mistake, and show again then.
+ * 40001 could not serialise, 40P01 deadlock; what was made meanwhile may be our own mistake, and shows again then.
  */
-const attempts: Readonly<Record<string, number>> = { '40001': 30, '40P01': 30, '23505': 5, '42P07': 5, '42701': 5 };
+const attempts: Readonly<Record<string, number>> = {
+  ...{ '40001': 30, '40P01': 30 },
+  ...Object.fromEntries(madeMeanwhile.map((code) => [code, 5])),
+};
 
 async function runTransaction<T>(db: Db, dialect: Dialect, work: (trx: Trx) => Promise<T>): Promise<T> {
   for (let attempt = 1; ; attempt++) {
@@ -108,7 +113,7 @@ async function migrate(db: Db, dialect: Dialect, url: string, steps: readonly Mi
     .execute()
     .catch((error: unknown) => {
       // Two servers may make it at the same moment; the second then finds it.
-      if (codeOf(error) !== '23505' && codeOf(error) !== '42P07') throw openingFailed(error, dialect, place);
+      if (!madeMeanwhile.includes(codeOf(error))) throw openingFailed(error, dialect, place);
     });
   await runTransaction(db, dialect, async (trx) => {
     const versions = trx.withTables<{ schema_version: { version: number; name: string } }>();
