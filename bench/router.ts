@@ -13,7 +13,7 @@ import { median, report, reportMissing } from './support/report.ts';
 const connections = 64;
 const rounds = 5;
 const seconds = 5;
-const aim = { ratioMin: 0.5 };
+const aim = { ratioMin: 0.6 };
 
 export const routerBenches: readonly Bench[] = [{ name: 'router', run: router }];
 

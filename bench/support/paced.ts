@@ -70,7 +70,7 @@ async function generate({ port, host, connections, perSecond, seconds }: Pacing)
         socket.write(request);
         sent++;
       }
-      if (sent < total) setImmediate(turn);
+      if (sent < total) setTimeout(turn, 1);
       else resolve();
     };
     turn();

@@ -29,7 +29,7 @@ export function withDriver<T>(driver: DriverName, body: (router: Router, port: n
   return withDirectory(async (directory) => {
     const router = createRouter(driver, {
       ...{ directory: join(directory, 'router'), address: '127.0.0.1', port: 0, spawnDetached, run: runProgram },
-      program: [process.execPath, join(installation, 'dist/router.js')],
+      program: [process.execPath, join(installation, 'bin/paas-router.js')],
     });
     return withRouter(router, async () => {
       const { url } = await router.start();
