@@ -113,7 +113,10 @@ describe.each(states)('%s:', (state) => {
     m = await Matrix.in(state);
     const [one] = (await m.running()).filter((r) => r.process_type === 'web' && r.desired === 'run');
     const answer = await m.post('/restart', { instance: `web.${one?.ordinal ?? 1}` });
-    if (!one) { refused(answer, 'not_found'); return; }
+    if (!one) {
+      refused(answer, 'not_found');
+      return;
+    }
     ok(answer);
     await finish(state);
     expect((await m.running()).map(({ id }) => id)).not.toContain(one.id);
@@ -163,7 +166,10 @@ describe.each(states)('%s:', (state) => {
     m = await Matrix.in(state);
     const answer = await m.post('/rollback');
     // v1 is the first release: nothing was before it.
-    if (!rolling.includes(state) && !goingBack.includes(state)) { refused(answer, 'conflict'); return; }
+    if (!rolling.includes(state) && !goingBack.includes(state)) {
+      refused(answer, 'conflict');
+      return;
+    }
     ok(answer);
     await finish(state);
     expect(await runs()).toEqual(['4 of v1 (512M)']);
@@ -175,7 +181,10 @@ describe.each(states)('%s:', (state) => {
     await steady.control.close();
     m = await Matrix.in(state);
     const answer = await m.post('/rollout/cancel');
-    if (!deploying.includes(state)) { refused(answer, 'conflict'); return; }
+    if (!deploying.includes(state)) {
+      refused(answer, 'conflict');
+      return;
+    }
     ok(answer);
     if (state === 'queued') expect((await m.open()).map(({ state }) => state)).toEqual(['queued']);
     await finish(state);
@@ -188,7 +197,8 @@ describe.each(states)('%s:', (state) => {
     const paused = await m.post('/rollout/pause');
     if (!rolling.includes(state)) {
       refused(paused, 'conflict');
-      refused(await m.post('/rollout/continue'), 'conflict'); return;
+      refused(await m.post('/rollout/continue'), 'conflict');
+      return;
     }
     ok(paused);
     const release = await ended();
@@ -213,8 +223,14 @@ describe.each(states)('%s:', (state) => {
     m = await Matrix.in(state);
     const answer = await m.post('/gray', { release: 2, match: 'percent:5' });
     const exists = await m.control.store.db.selectFrom('releases').selectAll().where('version', '=', 2).execute();
-    if (exists.length === 0) { refused(answer, 'not_found'); return; }
-    if (rolling.includes(state) || goingBack.includes(state)) { refused(answer, 'conflict'); return; }
+    if (exists.length === 0) {
+      refused(answer, 'not_found');
+      return;
+    }
+    if (rolling.includes(state) || goingBack.includes(state)) {
+      refused(answer, 'conflict');
+      return;
+    }
     ok(answer);
   });
 
