@@ -3,7 +3,6 @@
  * control socket. It holds no state of its own that a restart of the agent could lose: the router's directory does.
  */
 import { createHash } from 'node:crypto';
-import { chmodSync, mkdirSync, statSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { RouterStatus, RouterTraffic, RouteTable } from '../../shared/contracts/routes.ts';
 import { fromErrorBody, PaasError } from '../../shared/errors.ts';
@@ -12,9 +11,10 @@ import { lockHolder } from '../../shared/lock-file.ts';
 import { isAlive, processIdentity, sendSignal, type ProcessIdentity } from '../../shared/processes.ts';
 import { version } from '../../shared/version.ts';
 import type { Router, RouterConfig } from '../port.ts';
+import { prepareDirectory } from '../control-socket.ts';
 import { Turns } from '../turns.ts';
 import { callRouter, readTraffic } from './admin-client.ts';
-import { failure, heirFails, maxSocketPath, placeOf, routerFiles, running, type RouterFiles } from './layout.ts';
+import { failure, heirFails, placeOf, routerFiles, running, type RouterFiles } from './layout.ts';
 import { writeOptions } from './options.ts';
 
 const startTimeoutMs = 20_000;
@@ -169,14 +169,4 @@ class EmbeddedRouter implements Router {
     const parts = { version, address, port, tlsPort, program, responseTimeoutMs, trustedProxies };
     return createHash('sha256').update(JSON.stringify(parts)).digest('hex').slice(0, 16);
   }
-}
-
-function prepareDirectory(directory: string, socket: string): void {
-  if (Buffer.byteLength(socket) > maxSocketPath) {
-    throw new PaasError('unsupported', `The path of the router's control socket is too long: ${socket}`, {
-      hint: `A unix socket's path may have ${maxSocketPath} bytes: use a data directory with a shorter path.`,
-    });
-  }
-  mkdirSync(directory, { recursive: true, mode: 0o700 });
-  if ((statSync(directory).mode & 0o077) !== 0) chmodSync(directory, 0o700);
 }

@@ -184,16 +184,6 @@ export class Endpoints {
     for (const record of this.#current.values()) add(record);
     return this.#traffic.read(open);
   }
-
-  /** Closes all connections at rest. */
-  closeIdle(): void {
-    for (const record of this.#current.values()) for (const idle of record.idle.splice(0)) idle.destroy();
-  }
-
-  /** Every endpoint in force. */
-  all(): Iterable<LiveEndpoint> {
-    return this.#current.values();
-  }
 }
 
 /** From this number on two random ones are compared instead of all. */

@@ -43,9 +43,6 @@ export function routerFiles(directory: string): RouterFiles {
   };
 }
 
-/** sun_path of unix(7) has 108 bytes on Linux and 104 elsewhere, with the final zero. */
-export const maxSocketPath = 103;
-
 export const running = z.object({
   pid: z.int(),
   /** Fingerprint of everything that takes a new process to change. */

@@ -4,6 +4,7 @@ import type { Server } from 'node:http';
 import type { RouterStatus } from '../../shared/contracts/routes.ts';
 import { errnoOf, PaasError } from '../../shared/errors.ts';
 import { replaceDurably } from '../../shared/files.ts';
+import { listenError, urlHost } from '../addresses.ts';
 import { match, type RouteIndex } from '../table.ts';
 import { AccessLogs } from './access-logs.ts';
 import { startAdmin } from './admin.ts';
@@ -103,19 +104,22 @@ export class RouterServer {
       try {
         return await this.#front.listen(address, preferredPort);
       } catch (error) {
-        if (errnoOf(error) !== 'EADDRINUSE') throw listenError(error, address, preferredPort);
+        if (errnoOf(error) !== 'EADDRINUSE') throw this.#cannotListen(error, preferredPort);
       }
     }
     try {
       return await this.#front.listen(address, port);
     } catch (error) {
-      throw listenError(error, address, port);
+      throw this.#cannotListen(error, port);
     }
   }
 
+  #cannotListen(error: unknown, port: number): PaasError {
+    return listenError(errnoOf(error) ?? String(error), this.#options.address, port, error);
+  }
+
   status(): RouterStatus {
-    const { address } = this.#options;
-    const host = address === '0.0.0.0' || address === '::' ? 'localhost' : isIPv6(address) ? `[${address}]` : address;
+    const host = urlHost(this.#options.address);
     return {
       version: this.#version,
       url: `http://${host}:${this.port}`,
@@ -238,24 +242,6 @@ function sum(one: Record<string, number>, other: Record<string, number>): Record
   const total = { ...one };
   for (const [instance, count] of Object.entries(other)) total[instance] = (total[instance] ?? 0) + count;
   return total;
-}
-
-function listenError(error: unknown, address: string, port: number): PaasError {
-  const code = errnoOf(error) ?? String(error);
-  const where = `port ${port} on ${address}`;
-  if (code === 'EADDRINUSE') {
-    return new PaasError('conflict', `The router cannot listen: ${where} is in use by another program.`, {
-      hint: `Stop that program (\`ss -ltnp sport = :${port}\` names it), or choose another port with --router-port.`,
-      cause: error,
-    });
-  }
-  if (code === 'EACCES' || code === 'EPERM') {
-    return new PaasError('not_allowed', `The router may not listen on ${where}.`, {
-      hint: 'Ports below 1024 need a right; choose a higher one with --router-port.',
-      cause: error,
-    });
-  }
-  return new PaasError('unavailable', `The router cannot listen on ${where}: ${code}.`, { cause: error });
 }
 
 /** Loopback is always believed. @throws PaasError `usage` for what is neither an address nor a CIDR */

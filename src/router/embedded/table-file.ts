@@ -1,26 +1,16 @@
 /** The route table on disk: what the router serves after its own restart, with nobody to ask. */
 import { readFile } from 'node:fs/promises';
 import * as z from 'zod/mini';
-import {
-  backend,
-  httpRoute,
-  routeTable,
-  type Backend,
-  type GrayRule,
-  type RouteTable,
-} from '../../shared/contracts/routes.ts';
+import { backend, httpRoute, routeTable, type Backend, type RouteTable } from '../../shared/contracts/routes.ts';
 import { errnoOf, PaasError } from '../../shared/errors.ts';
-import { compileRules } from '../../shared/gray/choose.ts';
+import { requireRules } from '../requirements.ts';
 import { compileTable, type RouteIndex } from '../table.ts';
-import { atOnce, inSlices } from './slices.ts';
+import { inSlices } from './slices.ts';
 
 export interface Loaded {
   table: RouteTable;
   index: RouteIndex;
 }
-
-/** As `readTable`, at once. */
-export const parseTable = (text: string): Loaded => atOnce(readTable(text));
 
 /**
  * A table from JSON, route by route and app by app: a large one takes a while.
@@ -61,15 +51,6 @@ function read<T extends z.core.$ZodType>(schema: T, value: unknown, at = ''): z.
   const issue = result.error.issues[0];
   const where = [...(at === '' ? [] : [at]), ...(issue?.path ?? [])].join('.');
   throw new PaasError('bad_request', `The route table is invalid at "${where}": ${issue?.message ?? 'unknown'}`);
-}
-
-function requireRules(app: string, rules: readonly GrayRule[]): void {
-  try {
-    compileRules(rules);
-  } catch (cause) {
-    const why = cause instanceof Error ? cause.message : String(cause);
-    throw new PaasError('bad_request', `The route table is invalid: a gray rule of ${app}: ${why}`, { cause });
-  }
 }
 
 /**

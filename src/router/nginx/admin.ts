@@ -1,6 +1,5 @@
 /** The driver's side of the control socket: lines of text with tabs, since nginx's Lua has no JSON (lua/admin.ts). */
-import { request } from 'node:http';
-import { errnoOf, PaasError } from '../../shared/errors.ts';
+import { callSocket, unreachable } from '../control-socket.ts';
 
 export interface NginxStatus {
   version: number;
@@ -21,44 +20,9 @@ export interface CounterLine {
   latency: number[];
 }
 
-const timeoutMs = 15_000;
-
-/** @throws PaasError `unavailable` (nobody listens, or nginx broke off), `timeout` */
-export function askNginx(socketPath: string, call: string, body = ''): Promise<{ status: number; text: string }> {
-  const [method = '', path = ''] = call.split(' ');
-  return new Promise((resolve, reject) => {
-    const failed = (cause: Error): void => {
-      if (cause instanceof PaasError) reject(cause);
-      else reject(unreachable(socketPath, errnoOf(cause) ?? cause.message, cause));
-    };
-    const headers = { host: 'router', 'content-length': Buffer.byteLength(body) };
-    const outgoing = request({ socketPath, method, path, headers, agent: false, timeout: timeoutMs }, (response) => {
-      const parts: Buffer[] = [];
-      response.on('data', (part: Buffer) => parts.push(part));
-      response.on('error', failed);
-      response.on('end', () => {
-        resolve({ status: response.statusCode ?? 0, text: Buffer.concat(parts).toString('utf8') });
-      });
-    });
-    outgoing.on('timeout', () => {
-      outgoing.destroy(new PaasError('timeout', `nginx did not answer ${method} within ${timeoutMs / 1000} s.`));
-    });
-    outgoing.on('error', failed);
-    outgoing.end(body);
-  });
-}
-
-/** @param cause absent where it is known without asking */
-export function unreachable(socketPath: string, reason: string, cause?: Error): PaasError {
-  return new PaasError('unavailable', `The router does not answer at ${socketPath} (${reason}).`, {
-    hint: 'It is started again by itself; see `paas status`.',
-    cause,
-  });
-}
-
 /** @throws PaasError `unavailable` for an answer that is none */
 export async function askStatus(socketPath: string): Promise<NginxStatus> {
-  const { status, text } = await askNginx(socketPath, 'GET /status');
+  const { status, text } = await callSocket(socketPath, 'GET /status');
   if (status !== 200) throw unreachable(socketPath, `status ${status}`);
   return readStatus(text);
 }
@@ -78,7 +42,7 @@ export function readStatus(text: string): NginxStatus {
 }
 
 export async function askTraffic(socketPath: string): Promise<{ epoch: string; counts: CounterLine[] }> {
-  const { text } = await askNginx(socketPath, 'GET /traffic');
+  const { text } = await callSocket(socketPath, 'GET /traffic');
   let epoch = '';
   const counts: CounterLine[] = [];
   const numbers = (list: string): number[] => list.split(' ').map(Number);

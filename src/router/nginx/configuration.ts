@@ -3,7 +3,7 @@
  * with listening ports and apps' own locations only.
  */
 import { createHash } from 'node:crypto';
-import { isIPv6 } from 'node:net';
+import { bracketed } from '../addresses.ts';
 import { latencyBounds } from '../../shared/contracts/routes.ts';
 import { parseNginx } from '../../shared/nginx/parse.ts';
 import { maxCounters, maxSlots, type NginxFiles } from './layout.ts';
@@ -62,7 +62,7 @@ function settingsLua({ directory, workers, epoch, responseMs }: NginxOptions, co
 
 /** In double quotes, as nginx reads them. */
 const quoted = (text: string): string => `"${text.replace(/["\\]/g, '\\$&')}"`;
-const listenAt = (address: string, port: number): string => `${isIPv6(address) ? `[${address}]` : address}:${port}`;
+const listenAt = (address: string, port: number): string => `${bracketed(address)}:${port}`;
 
 function configurationText(options: NginxOptions): string {
   const { directory, files, program, workers, root } = options;

@@ -5,16 +5,15 @@
 import { createHash } from 'node:crypto';
 import type { RouterStatus, RouterTraffic, RouteTable } from '../../shared/contracts/routes.ts';
 import { PaasError } from '../../shared/errors.ts';
-import { compileRules } from '../../shared/gray/choose.ts';
 import { version } from '../../shared/version.ts';
 import type { Router, RouterConfig } from '../port.ts';
+import { requireCertificate, requireRules } from '../requirements.ts';
 import { Turns } from '../turns.ts';
 import { compileTable } from '../table.ts';
 import { askTraffic, type NginxStatus } from './admin.ts';
 import { Instance } from './instance.ts';
 import { nginxFiles, type NginxFiles } from './layout.ts';
 import { endMaster, livingMaster } from './master.ts';
-import { checkCertificates } from './shape.ts';
 import { trySnippet } from './snippet.ts';
 import { TableKeeper } from './table-keeper.ts';
 
@@ -118,14 +117,6 @@ class NginxRouter implements Router {
 /** @throws PaasError `bad_request` for a table that contradicts itself */
 function check(table: RouteTable): void {
   compileTable(table);
-  checkCertificates(table.certificates ?? []);
-  for (const { app, gray } of Object.values(table.backends)) {
-    if (!gray) continue;
-    try {
-      compileRules(gray.rules);
-    } catch (cause) {
-      const why = cause instanceof Error ? cause.message : String(cause);
-      throw new PaasError('bad_request', `The route table is invalid: a gray rule of ${app}: ${why}`, { cause });
-    }
-  }
+  for (const certificate of table.certificates ?? []) requireCertificate(certificate);
+  for (const { app, gray } of Object.values(table.backends)) if (gray) requireRules(app, gray.rules);
 }

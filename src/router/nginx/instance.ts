@@ -1,26 +1,27 @@
 /** One nginx on this host: its configuration on disk, its start, its reloads and what it says of itself. */
 import { randomUUID } from 'node:crypto';
 import { chmodSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
-import { isIPv6 } from 'node:net';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Backend } from '../../shared/contracts/routes.ts';
 import { PaasError } from '../../shared/errors.ts';
 import { readJsonFile, writeDurably } from '../../shared/files.ts';
-import { isAlive, listDescendants, type ProcessIdentity } from '../../shared/processes.ts';
+import { isAlive, listDescendants, processIdentity, type ProcessIdentity } from '../../shared/processes.ts';
 import type { RouterConfig } from '../port.ts';
-import { askNginx, askStatus, unreachable, type NginxStatus } from './admin.ts';
+import { urlHost } from '../addresses.ts';
+import { callSocket, unreachable } from '../control-socket.ts';
+import { askStatus, type NginxStatus } from './admin.ts';
 import { makeConfiguration, type Configuration } from './configuration.ts';
 import type { NginxFiles, Running } from './layout.ts';
 import { luaFiles } from './lua/index.ts';
 import { tcpJs } from './lua/tcp.ts';
-import { endMaster, endOrphans, identify, lastRun, livingMaster, reload } from './master.ts';
+import { endMaster, endOrphans, lastRun, livingMaster, reload } from './master.ts';
 import { pagesLua } from './page-texts.ts';
 import { choosePort, portProblem, tryPort, untilClosed } from './ports.ts';
 import type { Surroundings } from './records.ts';
 import { findNginx, streamMissing } from './programs.ts';
-import { prepareDirectory, startFailure } from './start.ts';
+import { prepareFiles, startFailure } from './start.ts';
 import { bodyLocation, emptyShape, locationOf, shape as shapeSchema, type Location, type Shape } from './shape.ts';
 import { trySnippet } from './snippet.ts';
 import { streamText } from './stream.ts';
@@ -107,8 +108,7 @@ export class Instance {
   }
 
   urls(): { url: string; tlsUrl?: string } {
-    const { address } = this.#config;
-    const host = address === '0.0.0.0' || address === '::' ? 'localhost' : isIPv6(address) ? `[${address}]` : address;
+    const host = urlHost(this.#config.address);
     const { port, tlsPort } = this.living();
     const url = `http://${host}:${port}`;
     return this.#inForce.tls && tlsPort !== undefined ? { url, tlsUrl: `https://${host}:${tlsPort}` } : { url };
@@ -140,7 +140,7 @@ export class Instance {
     const status = await this.#whenReady(master, Date.now() + reloadTimeoutMs, (id) => id === configuration.id);
     if (!status) {
       this.#write(before, master);
-      await askNginx(this.#files.socket, 'PUT /closing?end=1');
+      await callSocket(this.#files.socket, 'PUT /closing?end=1');
       throw new PaasError('timeout', `nginx did not take its new configuration within ${reloadTimeoutMs / 1000} s.`, {
         hint: `See ${this.#files.errors}.`,
       });
@@ -210,7 +210,7 @@ export class Instance {
 
   async #start(): Promise<NginxStatus> {
     const program = findNginx();
-    prepareDirectory(this.#config.directory, this.#files);
+    prepareFiles(this.#config.directory, this.#files);
     await endOrphans(this.#config.directory, this.#files);
     forgetConnections(this.#files.tcp);
     const last = lastRun(this.#files);
@@ -229,7 +229,7 @@ export class Instance {
     const argv = [program.nginx, '-p', directory, '-c', this.#files.configuration, '-e', this.#files.errors];
     const detached = { logFile: this.#files.output, env: {} };
     const pid = await this.#config.spawnDetached([...argv, '-g', 'daemon off;'], detached);
-    const master = identify(pid);
+    const master = processIdentity(pid);
     if (!master) throw startFailure(this.#files);
     writeDurably(this.#files.running, JSON.stringify({ ...master, settings: this.#settings, ...ports }));
     const status = await this.#whenReady(master, Date.now() + startTimeoutMs, (id) => id === configuration.id);

@@ -50,9 +50,6 @@ export function nginxFiles(directory: string): NginxFiles {
   };
 }
 
-/** sun_path of unix(7) has 108 bytes on Linux with the final zero. */
-export const maxSocketPath = 103;
-
 export const running = z.object({
   pid: z.int(),
   startTime: z.string(),

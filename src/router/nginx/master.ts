@@ -3,9 +3,9 @@ import { readFileSync, readlinkSync, realpathSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { PaasError } from '../../shared/errors.ts';
 import { readJsonFile } from '../../shared/files.ts';
-import { isAlive, listDescendants, listProcesses, processIdentity, sendSignal } from '../../shared/processes.ts';
+import { isAlive, listDescendants, listProcesses, sendSignal } from '../../shared/processes.ts';
 import type { ProcessEntry, ProcessIdentity } from '../../shared/processes.ts';
-import { askNginx } from './admin.ts';
+import { callSocket } from '../control-socket.ts';
 import { running, type NginxFiles, type Running } from './layout.ts';
 
 const pollMs = 20;
@@ -47,7 +47,7 @@ const closingMs = 300;
  * on its way: so those in use are ended with a response before.
  */
 export async function reload(files: NginxFiles, pid: number): Promise<void> {
-  await askNginx(files.socket, 'PUT /closing');
+  await callSocket(files.socket, 'PUT /closing');
   await sleep(closingMs);
   sendSignal(pid, 'SIGHUP');
 }
@@ -90,6 +90,3 @@ async function untilGone(left: () => readonly unknown[], timeoutMs: number): Pro
   const deadline = Date.now() + timeoutMs;
   while (left().length > 0 && Date.now() < deadline) await sleep(pollMs);
 }
-
-/** The identity of a process that was just started; null when it ended at once. */
-export const identify = (pid: number): ProcessIdentity | null => processIdentity(pid);

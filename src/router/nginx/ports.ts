@@ -2,7 +2,8 @@
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { errnoOf, PaasError } from '../../shared/errors.ts';
+import { errnoOf, type PaasError } from '../../shared/errors.ts';
+import { listenError } from '../addresses.ts';
 
 /** Binds a port for a moment. @returns the port, and the system's error code where it cannot be had */
 export function tryPort(address: string, port: number): Promise<{ port: number; problem: string | null }> {
@@ -29,21 +30,6 @@ export async function choosePort(address: string, wanted: number, last: number |
   const { port, problem } = await tryPort(address, wanted);
   if (problem === null) return port;
   throw listenError(problem, address, wanted);
-}
-
-export function listenError(code: string, address: string, port: number): PaasError {
-  const where = `port ${port} on ${address}`;
-  if (code === 'EADDRINUSE') {
-    return new PaasError('conflict', `The router cannot listen: ${where} is in use by another program.`, {
-      hint: `Stop that program (\`ss -ltnp sport = :${port}\` names it), or choose another port with --router-port.`,
-    });
-  }
-  if (code === 'EACCES' || code === 'EPERM') {
-    return new PaasError('not_allowed', `The router may not listen on ${where}.`, {
-      hint: 'Ports below 1024 need a right; choose a higher one with --router-port.',
-    });
-  }
-  return new PaasError('unavailable', `The router cannot listen on ${where}: ${code}.`);
 }
 
 /** For RouterStatus: why there is no TLS. */

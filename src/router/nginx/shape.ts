@@ -3,10 +3,8 @@
  * reload. Kept on disk, since nginx is started again with it before there is a table.
  */
 import { createHash } from 'node:crypto';
-import { createSecureContext } from 'node:tls';
 import * as z from 'zod/mini';
-import type { Backend, Certificate, RouteTable } from '../../shared/contracts/routes.ts';
-import { PaasError } from '../../shared/errors.ts';
+import type { Backend, RouteTable } from '../../shared/contracts/routes.ts';
 
 const location = z.object({
   name: z.string(),
@@ -69,19 +67,4 @@ export function locationOf({ nginx, protocol = 'http', limits }: Backend): strin
     .update(`${protocol} ${limits?.maxBodyBytes ?? ''}\n${nginx}`)
     .digest('hex')
     .slice(0, 16)}`;
-}
-
-/** @throws PaasError `bad_request` for a certificate or key that cannot be used */
-export function checkCertificates(certificates: readonly Certificate[]): void {
-  for (const { hosts, chain, key } of certificates) {
-    try {
-      createSecureContext({ cert: chain, key });
-    } catch (cause) {
-      const why = cause instanceof Error ? cause.message : String(cause);
-      throw new PaasError('bad_request', `The certificate for ${hosts.join(', ')} cannot be used: ${why}`, {
-        hint: 'The chain and its private key are PEM, belong together, and the key has no passphrase.',
-        cause,
-      });
-    }
-  }
 }

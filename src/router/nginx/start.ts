@@ -1,17 +1,12 @@
 /** What is around the start of nginx: its directory, and why it did not. */
-import { chmodSync, mkdirSync, readFileSync, statSync } from 'node:fs';
+import { mkdirSync, readFileSync } from 'node:fs';
 import { errnoOf, PaasError } from '../../shared/errors.ts';
-import { maxSocketPath, type NginxFiles } from './layout.ts';
+import { prepareDirectory } from '../control-socket.ts';
+import type { NginxFiles } from './layout.ts';
 
-/** @throws PaasError `unsupported` for a path that a socket cannot have */
-export function prepareDirectory(directory: string, { socket, temporary, accessLogs, tls }: NginxFiles): void {
-  if (Buffer.byteLength(socket) > maxSocketPath) {
-    throw new PaasError('unsupported', `The path of the router's control socket is too long: ${socket}`, {
-      hint: `A unix socket's path may have ${maxSocketPath} bytes: use a data directory with a shorter path.`,
-    });
-  }
-  mkdirSync(directory, { recursive: true, mode: 0o700 });
-  if ((statSync(directory).mode & 0o077) !== 0) chmodSync(directory, 0o700);
+/** Makes what nginx writes into. @throws PaasError as `prepareDirectory` */
+export function prepareFiles(directory: string, { socket, temporary, accessLogs, tls }: NginxFiles): void {
+  prepareDirectory(directory, socket);
   for (const path of [temporary, accessLogs, tls]) mkdirSync(path, { recursive: true, mode: 0o700 });
 }
 

@@ -1,9 +1,7 @@
 /** TCP routes as nginx's `stream` block, and how many of their connections are open. */
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
-import { isIPv6 } from 'node:net';
 import { errnoOf } from '../../shared/errors.ts';
-
-const bracketed = (address: string): string => (isIPv6(address) ? `[${address}]` : address);
+import { bracketed } from '../addresses.ts';
 
 /** '' where there is no TCP route. Which instance gets a connection is said by lua/tcp.ts: '' closes it. */
 export function streamText(ports: readonly number[], address: string, program: string): string {
@@ -45,7 +43,7 @@ export function openConnections(pids: readonly number[], places: ReadonlySet<str
   return open;
 }
 
-export const placeOf = (address: string, port: number): string => `${address}:${port}`;
+const placeOf = (address: string, port: number): string => `${address}:${port}`;
 
 function connections(path: string): { to: string; inode: string }[] {
   let text: string;

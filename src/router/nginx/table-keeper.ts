@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { latencyBounds, type Backend, type RouteTable, type TrafficCount } from '../../shared/contracts/routes.ts';
 import { errnoOf, PaasError } from '../../shared/errors.ts';
 import { replaceDurably } from '../../shared/files.ts';
-import { askNginx, readStatus, unreachable, type CounterLine, type NginxStatus } from './admin.ts';
+import { callSocket, unreachable } from '../control-socket.ts';
+import { readStatus, type CounterLine, type NginxStatus } from './admin.ts';
 import type { Instance } from './instance.ts';
 import { maxCounters, type NginxFiles } from './layout.ts';
 import {
@@ -83,9 +84,9 @@ export class TableKeeper {
     const known = this.#records?.get('generation') === String(status.generation) ? this.#records : null;
     let answer = { status: 409, text: '' };
     if (known) {
-      answer = await askNginx(socket, `PUT /table?base=${status.generation}`, reset + difference(known, records));
+      answer = await callSocket(socket, `PUT /table?base=${status.generation}`, reset + difference(known, records));
     }
-    if (answer.status === 409) answer = await askNginx(socket, 'PUT /table', reset + difference(null, records));
+    if (answer.status === 409) answer = await callSocket(socket, 'PUT /table', reset + difference(null, records));
     if (answer.status === 507) {
       throw new PaasError('too_large', "The route table does not fit into nginx's memory.", {
         hint: 'Spread the apps over more than one platform.',

@@ -6,13 +6,14 @@
  *   avoid/10.0.0.7:20001       its time is when a connection was refused
  */
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
-import { isIPv6 } from 'node:net';
 import { join } from 'node:path';
 import type { Backend, RouteTable } from '../../shared/contracts/routes.ts';
 import { errnoOf } from '../../shared/errors.ts';
+import { processIdentity } from '../../shared/processes.ts';
+import { bracketed } from '../addresses.ts';
 
 /** As nginx writes addresses with ports. */
-const placeOf = (address: string, port: number): string => `${isIPv6(address) ? `[${address}]` : address}:${port}`;
+const placeOf = (address: string, port: number): string => `${bracketed(address)}:${port}`;
 
 /** Gives connections that come from now on to the instances of a table. */
 export function writeTcpFiles(directory: string, { tcp, backends }: Pick<RouteTable, 'tcp' | 'backends'>): void {
@@ -61,7 +62,7 @@ function replaceIfOther(path: string, text: string): void {
 /** A worker that was killed leaves the files of its connections behind. */
 function forgetDead(directory: string, used: boolean): void {
   for (const name of namesIn(directory)) {
-    if (!lives(Number.parseInt(name, 10))) rmSync(join(directory, name), { force: true });
+    if (!processIdentity(Number.parseInt(name, 10))) rmSync(join(directory, name), { force: true });
   }
   if (used) return;
   try {
@@ -69,15 +70,6 @@ function forgetDead(directory: string, used: boolean): void {
   } catch (error) {
     // It has connections still.
     if (errnoOf(error) !== 'ENOTEMPTY' && errnoOf(error) !== 'ENOENT') throw error;
-  }
-}
-
-function lives(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return errnoOf(error) === 'EPERM';
   }
 }
 

@@ -7,7 +7,7 @@
  */
 import type { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
-import { problemResponse, problems, type Problem } from '../pages.ts';
+import { problemResponse, problems, type Problem } from '../../pages.ts';
 import { BodyDecoder, type Framing } from './body.ts';
 import type { HttpContext } from './context.ts';
 import type { Client, HeldClient } from './ends.ts';

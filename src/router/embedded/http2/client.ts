@@ -1,6 +1,6 @@
 /** A stream that a client opened: one request and its response, for an exchange. */
 import { constants, type ServerHttp2Stream } from 'node:http2';
-import { problemResponse, problems } from '../pages.ts';
+import { problemResponse, problems } from '../../pages.ts';
 import type { HttpContext } from '../http/context.ts';
 import type { Client, HeldClient } from '../http/ends.ts';
 import { Exchange } from '../http/exchange.ts';

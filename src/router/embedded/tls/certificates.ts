@@ -1,8 +1,8 @@
 /** Which certificate is shown to whom: by the name that the client asks for (SNI, RFC 6066, 3). */
 import { createHash } from 'node:crypto';
-import { createSecureContext, type SecureContext, type SecureContextOptions } from 'node:tls';
+import type { SecureContext, SecureContextOptions } from 'node:tls';
 import type { Certificate } from '../../../shared/contracts/routes.ts';
-import { PaasError } from '../../../shared/errors.ts';
+import { requireCertificate } from '../../requirements.ts';
 
 /**
  * TLS 1.2 with forward secrecy and authenticated encryption, and TLS 1.3 (Mozilla's "intermediate"). The same for the
@@ -40,9 +40,11 @@ export const noCertificates: CertificateSet = { byContent: new Map(), byName: ne
 export function certificateSet(certificates: readonly Certificate[], before: CertificateSet): CertificateSet {
   const byContent = new Map<string, SecureContext>();
   const byName = new Map<string, SecureContext>();
-  for (const { hosts, chain, key } of certificates) {
+  for (const certificate of certificates) {
+    const { hosts, chain, key } = certificate;
     const content = createHash('sha256').update(chain).update('\0').update(key).digest('base64');
-    const context = before.byContent.get(content) ?? byContent.get(content) ?? secureContext(hosts, chain, key);
+    const context =
+      before.byContent.get(content) ?? byContent.get(content) ?? requireCertificate(certificate, secureOptions);
     byContent.set(content, context);
     for (const host of hosts) {
       const name = host.toLowerCase();
@@ -50,18 +52,6 @@ export function certificateSet(certificates: readonly Certificate[], before: Cer
     }
   }
   return { byContent, byName };
-}
-
-function secureContext(hosts: readonly string[], cert: string, key: string): SecureContext {
-  try {
-    return createSecureContext({ ...secureOptions, cert, key });
-  } catch (cause) {
-    const why = cause instanceof Error ? cause.message : String(cause);
-    throw new PaasError('bad_request', `The certificate for ${hosts.join(', ')} cannot be used: ${why}`, {
-      hint: 'The chain and its private key are PEM, belong together, and the key has no passphrase.',
-      cause,
-    });
-  }
 }
 
 /** The exact name's, else that of `*.` and the name without its first label (RFC 6125, 6.4.3). */

@@ -6,8 +6,9 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { AccessLogs } from '../../../../src/router/embedded/access-logs.ts';
 import { LineFile } from '../../../../src/router/embedded/line-file.ts';
 import { readOptions, writeOptions } from '../../../../src/router/embedded/options.ts';
-import { preferred } from '../../../../src/router/embedded/pages.ts';
-import { loadTable, parseTable } from '../../../../src/router/embedded/table-file.ts';
+import { preferred } from '../../../../src/router/pages.ts';
+import { atOnce } from '../../../../src/router/embedded/slices.ts';
+import { loadTable, readTable } from '../../../../src/router/embedded/table-file.ts';
 import { replaceDurably } from '../../../../src/shared/files.ts';
 import { match, normalizeHost } from '../../../../src/router/table.ts';
 import { readAccessLine } from '../../../../src/shared/access-line.ts';
@@ -126,7 +127,7 @@ describe('the table on disk', () => {
     fc.assert(
       fc.property(fc.oneof({ weight: 3, arbitrary: tables }, fc.json(), fc.string()), fc.string(), (noise, asked) => {
         try {
-          const { index } = parseTable(noise);
+          const { index } = atOnce(readTable(noise));
           match(index, normalizeHost(asked) ?? 'shop', `/${asked}`);
         } catch (error) {
           expect(asPaasError(error).code).toBe('bad_request');

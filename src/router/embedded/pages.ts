@@ -1,2 +1,0 @@
-/** The pages of both drivers (../pages.ts). */
-export * from '../pages.ts';
