@@ -153,7 +153,7 @@ export function keepRouter(
 }
 
 function draining(status: RouterStatus, table: RouteTable | undefined): Record<string, number> {
-  if (!table) return {};
+  if (!table || Object.keys(status.open).length === 0) return {};
   const known = new Set<string>();
   for (const backend of Object.values(table.backends))
     for (const { instance } of backend.endpoints) known.add(instance);

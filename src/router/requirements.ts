@@ -1,8 +1,9 @@
-/** What every router asks of a table beyond its shape and its routes (table.ts), before it takes it. */
+/** What every router asks of rules and certificates of a table, beyond its shape and its routes (table.ts). */
 import { createSecureContext, type SecureContext, type SecureContextOptions } from 'node:tls';
 import type { Certificate, GrayRule } from '../shared/contracts/routes.ts';
 import { PaasError } from '../shared/errors.ts';
 import { compileRules } from '../shared/gray/choose.ts';
+import { securityLevel } from '../shared/tls.ts';
 
 /** @throws PaasError `bad_request` for rules that cannot be compiled, naming the app */
 export function requireRules(app: string, rules: readonly GrayRule[]): void {
@@ -14,18 +15,19 @@ export function requireRules(app: string, rules: readonly GrayRule[]): void {
   }
 }
 
-/** @throws PaasError `bad_request` for a certificate or key that cannot be used, naming its hosts */
-export function requireCertificate(
+/**
+ * What handshakes with a certificate need, or why it cannot be shown, which names its hosts. That is a problem for the
+ * status and no reason to refuse a table: one app's certificate must not hold up the routes of all.
+ */
+export function contextOf(
   { hosts, chain, key }: Certificate,
-  options: SecureContextOptions = {},
-): SecureContext {
+  { ciphers = 'DEFAULT', ...options }: SecureContextOptions = {},
+): { context: SecureContext } | { problem: string } {
   try {
-    return createSecureContext({ ...options, cert: chain, key });
+    const strong = `${ciphers}:${securityLevel}`;
+    return { context: createSecureContext({ ...options, ciphers: strong, cert: chain, key }) };
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : String(cause);
-    throw new PaasError('bad_request', `The certificate for ${hosts.join(', ')} cannot be used: ${why}`, {
-      hint: 'The chain and its private key are PEM, belong together, and the key has no passphrase.',
-      cause,
-    });
+    return { problem: `the certificate for ${hosts.join(', ')} cannot be used: ${why}` };
   }
 }

@@ -77,3 +77,13 @@ export function readJsonFile<T extends z.ZodMiniType>(path: string, schema: T): 
     throw new PaasError('corrupt', `${path} cannot be read: it is damaged, or from another version`, { cause });
   }
 }
+
+/** As `readJsonFile`, for what its writer makes again: a damaged one (a power cut) is as good as none. */
+export function readJsonFileIfSound<T extends z.ZodMiniType>(path: string, schema: T): z.infer<T> | undefined {
+  try {
+    return readJsonFile(path, schema);
+  } catch (error) {
+    if (error instanceof PaasError && error.code === 'corrupt') return undefined;
+    throw error;
+  }
+}

@@ -46,9 +46,17 @@ export async function trusted(): Promise<string> {
 }
 
 /** A certificate for these names (`*.example.com` too), with its key, as a route table has it. Each call makes a new one. */
-export async function certificateFor(...hosts: string[]): Promise<Certificate> {
+export const certificateFor = async (...hosts: string[]): Promise<Certificate> => issue(hosts, await makeKeys());
+
+/** One with a key that is too short for OpenSSL of today. */
+export async function weakCertificate(...hosts: string[]): Promise<Certificate> {
+  const short = { modulusLength: 1024, publicExponent: new Uint8Array([1, 0, 1]) };
+  const weak = { name: 'RSASSA-PKCS1-v1_5', hash: 'SHA-256', ...short };
+  return issue(hosts, await webcrypto.subtle.generateKey(weak, true, ['sign', 'verify']));
+}
+
+async function issue(hosts: string[], keys: webcrypto.CryptoKeyPair): Promise<Certificate> {
   const issuer = await (authority ??= makeAuthority());
-  const keys = await makeKeys();
   const leaf = await X509CertificateGenerator.create(
     {
       ...valid(),

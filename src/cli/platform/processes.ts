@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import * as z from 'zod/mini';
 import { localCloudEndpoint, type LocalCloudEndpoint } from '../../localcloud/client.ts';
 import { fromErrorBody, PaasError } from '../../shared/errors.ts';
-import { readJsonFile } from '../../shared/files.ts';
+import { readJsonFileIfSound } from '../../shared/files.ts';
 import { lockHolder } from '../../shared/lock-file.ts';
 import { isAlive, sendSignal, type ProcessIdentity } from '../../shared/processes.ts';
 import type { PlatformFiles } from './files.ts';
@@ -24,18 +24,9 @@ export function runningServer(files: PlatformFiles): RunningServer | null {
   if (!existsSync(files.server)) return null;
   const process = lockHolder(join(files.server, 'server.lock'));
   if (!process) return null;
-  const endpoint = readEndpoint(join(files.server, 'endpoint.json'));
+  // The control plane writes its own as soon as it answers.
+  const endpoint = readJsonFileIfSound(join(files.server, 'endpoint.json'), endpointFile);
   return { process, endpoint: endpoint?.pid === process.pid ? endpoint : null };
-}
-
-/** A damaged one was left by a power cut: the control plane writes its own as soon as it answers. */
-function readEndpoint(path: string): z.infer<typeof endpointFile> | undefined {
-  try {
-    return readJsonFile(path, endpointFile);
-  } catch (error) {
-    if (error instanceof PaasError && error.code === 'corrupt') return undefined;
-    throw error;
-  }
 }
 
 /** The embedded cloud of this machine, if it runs. */

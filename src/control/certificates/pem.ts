@@ -2,6 +2,7 @@
 import { createPrivateKey, X509Certificate, type KeyObject } from 'node:crypto';
 import { createSecureContext } from 'node:tls';
 import { PaasError } from '../../shared/errors.ts';
+import { securityLevel } from '../../shared/tls.ts';
 
 export interface Checked {
   /** PEM, the leaf first, nothing but certificates. */
@@ -147,7 +148,7 @@ export const lifeOf = (certificate: X509Certificate): { notBefore: number; notAf
 /** What only OpenSSL knows: signatures and curves that it would refuse in a router, too. */
 function tryIt(cert: string, key: string): void {
   try {
-    createSecureContext({ cert, key });
+    createSecureContext({ cert, key, ciphers: `DEFAULT:${securityLevel}` });
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message.replace(/^error:[^:]*:[^:]*:[^:]*:/, '') : String(cause);
     throw invalid(`A router could not show the certificate: ${reason}.`, { cause });

@@ -47,11 +47,23 @@ class EmbeddedRouter implements Router {
   }
 
   observe(): Promise<RouterStatus> {
-    return callRouter(this.#files.socket);
+    return this.#bridged(() => callRouter(this.#files.socket));
   }
 
   traffic(): Promise<RouterTraffic> {
-    return readTraffic(this.#files.socket);
+    return this.#bridged(() => readTraffic(this.#files.socket));
+  }
+
+  /** Asks again where one process has closed its control socket and the next has not opened its own yet: no user notices. */
+  async #bridged<T>(ask: () => Promise<T>): Promise<T> {
+    try {
+      return await ask();
+    } catch (error) {
+      const holder = lockHolder(this.#files.lock);
+      if (!isUnavailable(error) || !holder || this.#isRunning(holder.pid)) throw error;
+      if (!(await this.#whenReady(holder, Date.now() + startTimeoutMs))) throw error;
+      return ask();
+    }
   }
 
   stop(): Promise<void> {
@@ -66,7 +78,7 @@ class EmbeddedRouter implements Router {
     try {
       return await callRouter(this.#files.socket, body);
     } catch (error) {
-      if (!(error instanceof PaasError) || error.code !== 'unavailable') throw error;
+      if (!isUnavailable(error)) throw error;
     }
     // It does not run, or died before it answered. The table is whole, so that giving it again does no harm.
     await this.#ensure();
@@ -137,11 +149,11 @@ class EmbeddedRouter implements Router {
     for (;;) {
       const alive = isAlive(router);
       try {
-        const status = await this.observe();
+        const status = await callRouter(this.#files.socket);
         const holder = lockHolder(this.#files.lock);
         if (holder && this.#isRunning(holder.pid)) return status;
       } catch (error) {
-        if (!(error instanceof PaasError) || (error.code !== 'unavailable' && error.code !== 'timeout')) throw error;
+        if (!isUnavailable(error) && !(error instanceof PaasError && error.code === 'timeout')) throw error;
       }
       if (!alive || Date.now() > deadline) return null;
       await sleep(pollMs);
@@ -170,3 +182,5 @@ class EmbeddedRouter implements Router {
     return createHash('sha256').update(JSON.stringify(parts)).digest('hex').slice(0, 16);
   }
 }
+
+const isUnavailable = (error: unknown): boolean => error instanceof PaasError && error.code === 'unavailable';

@@ -13,7 +13,7 @@ import {
 import type { RegionsOf } from '../../shared/gray/regions.ts';
 import { GrayRelease } from './http/selection.ts';
 import { LimitsOfApps, type AppLimits } from './limits/app-limits.ts';
-import { keepHalf, type Ejectable } from './limits/outlier.ts';
+import { keepHalf, noteFailure, type Ejectable } from './limits/outlier.ts';
 import type { WaitingLine } from './limits/waiting-line.ts';
 import { atOnce } from './slices.ts';
 import { Traffic, type ReleaseCounter } from './traffic.ts';
@@ -28,6 +28,9 @@ export interface Link {
   /** Takes no more of them, and ends with those it has. */
   close(): void;
 }
+
+/** How long an endpoint that did not accept a connection is passed over while there are others. */
+const avoidMs = 2000;
 
 export class LiveEndpoint implements Ejectable {
   readonly instance: string;
@@ -64,6 +67,20 @@ export class LiveEndpoint implements Ejectable {
   left(): void {
     this.open--;
     this.line?.serve(1);
+  }
+
+  /** It answered 500 or above, or nothing. @param among those that the request could have gone to */
+  failed(among: readonly LiveEndpoint[], outlier: Outlier, now: number): void {
+    if (!noteFailure(this, among, outlier, now)) return;
+    // Who waits may go there again as soon as it is back.
+    const { line } = this;
+    if (line) setTimeout(() => line.serve(), outlier.ejectMs).unref();
+  }
+
+  /** It did not accept a connection. @param among as for `failed` */
+  refused(among: readonly LiveEndpoint[], outlier: Outlier, now: number): void {
+    this.avoidUntil = Math.max(this.ejectedUntil, now + avoidMs);
+    this.failed(among, outlier, now);
   }
 
   retire(): void {

@@ -1,9 +1,8 @@
 /** The router program (bin/paas-router.js). Runs until SIGTERM or SIGINT; at SIGHUP another process takes its place. */
 import { once } from 'node:events';
 import { mkdirSync, renameSync, rmSync } from 'node:fs';
-import type * as z from 'zod/mini';
-import { writeDurably, readJsonFile } from '../../shared/files.ts';
-import { asPaasError, PaasError } from '../../shared/errors.ts';
+import { readJsonFile, readJsonFileIfSound, writeDurably } from '../../shared/files.ts';
+import { asPaasError } from '../../shared/errors.ts';
 import { acquireLock, adoptLock, lockHolder, type LockFile } from '../../shared/lock-file.ts';
 import { findPredecessor, raiseHeir, type Heir } from './handover.ts';
 import { failure, heirFails, next, placeOf, routerFiles, running } from './layout.ts';
@@ -45,7 +44,8 @@ async function run(options: RouterOptions): Promise<void> {
   let graceful: Promise<void> | null = null;
   const prepared = `${files.running}.${process.pid}`;
   try {
-    await server.start(readRunning(files.running)?.port ?? 0);
+    // Where any port will do, the address stays what it was.
+    await server.start(readJsonFileIfSound(files.running, running)?.port ?? 0);
     // Before another one has given way: a disk that is full then costs the exchange, and not the router.
     const record = { pid: process.pid, settings: options.settings, place: placeOf(options), port: server.port };
     writeDurably(prepared, JSON.stringify(running.parse(record)));
@@ -154,14 +154,4 @@ function untilTold(): Signals {
       return what;
     },
   };
-}
-
-/** What the last run noted, so that addresses stay what they were where any port will do. */
-function readRunning(path: string): z.infer<typeof running> | undefined {
-  try {
-    return readJsonFile(path, running);
-  } catch (error) {
-    if (error instanceof PaasError && error.code === 'corrupt') return undefined;
-    throw error;
-  }
 }

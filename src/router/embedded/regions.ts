@@ -1,7 +1,6 @@
 /** The region database of the route table: read when a rule needs it, and again when its file changes. */
-import { stat } from 'node:fs/promises';
 import type { RouteTable } from '../../shared/contracts/routes.ts';
-import { needsRegions, openRegions, type RegionsOf } from '../../shared/gray/regions.ts';
+import { fileStamp, needsRegions, openRegions, type RegionsOf } from '../../shared/gray/regions.ts';
 
 /** Databases come out once or twice a week. */
 const lookMs = 5000;
@@ -66,10 +65,7 @@ export class Regions {
   async #read(path: string): Promise<void> {
     const isPresent = () => this.#path === path;
     try {
-      const seen = await stat(path).then(
-        ({ ino, size, mtimeMs }) => `${ino} ${size} ${mtimeMs}`,
-        () => 'missing',
-      );
+      const seen = await fileStamp(path);
       if (!isPresent() || seen === this.#seen) return;
       this.#seen = seen;
       const find = await openRegions(path);

@@ -86,7 +86,7 @@ export class RouterServer {
     if (loaded && 'problem' in loaded) this.problem = loaded.problem;
     else if (loaded) await this.#swap(loaded);
     this.port = await this.#listen(preferredPort);
-    if (loaded && 'table' in loaded) await this.#openPorts(loaded, this.#tls.prepareSaved(loaded.table.certificates));
+    if (loaded && 'table' in loaded) await this.#openPorts(loaded, this.#tls.prepare(loaded.table.certificates));
   }
 
   /** Takes orders from now on. */
@@ -171,7 +171,7 @@ export class RouterServer {
       const loaded = await loadTable(this.#tablePath);
       if (!loaded || 'problem' in loaded) return;
       await this.#swap(loaded);
-      if (!this.#context.stopping) await this.#openPorts(loaded, this.#tls.prepareSaved(loaded.table.certificates));
+      if (!this.#context.stopping) await this.#openPorts(loaded, this.#tls.prepare(loaded.table.certificates));
     });
   }
 

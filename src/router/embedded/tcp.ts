@@ -4,7 +4,6 @@ import type { RouteTable } from '../../shared/contracts/routes.ts';
 import { errnoOf } from '../../shared/errors.ts';
 import { choose, type Endpoints, type LiveBackend, type LiveEndpoint } from './endpoints.ts';
 import type { AppLimits } from './limits/app-limits.ts';
-import { noteFailure } from './limits/outlier.ts';
 import type { Waiter, WaitingLine } from './limits/waiting-line.ts';
 import { closing, listening } from './listening.ts';
 import { tunnel } from './tunnel.ts';
@@ -17,7 +16,6 @@ interface Listener {
 }
 
 const connectMs = 5_000;
-const avoidMs = 2_000;
 const retryMs = 5_000;
 
 export class TcpRoutes {
@@ -152,9 +150,7 @@ class Arrival implements Waiter {
     const upstream = connect({ host, port, allowHalfOpen: true, noDelay: true, keepAlive: true });
     upstream.setTimeout(connectMs, () => upstream.destroy());
     const failed = (): void => {
-      const now = Date.now();
-      endpoint.avoidUntil = Math.max(endpoint.ejectedUntil, now + avoidMs);
-      noteFailure(endpoint, this.choices, outlier, now);
+      endpoint.refused(this.choices, outlier, Date.now());
       this.#tried.push(endpoint);
       endpoint.left();
       this.attempt();

@@ -7,7 +7,7 @@ import type { RouterStatus, RouterTraffic, RouteTable } from '../../shared/contr
 import { PaasError } from '../../shared/errors.ts';
 import { version } from '../../shared/version.ts';
 import type { Router, RouterConfig } from '../port.ts';
-import { requireCertificate, requireRules } from '../requirements.ts';
+import { requireRules } from '../requirements.ts';
 import { Turns } from '../turns.ts';
 import { compileTable } from '../table.ts';
 import { askTraffic, type NginxStatus } from './admin.ts';
@@ -117,6 +117,5 @@ class NginxRouter implements Router {
 /** @throws PaasError `bad_request` for a table that contradicts itself */
 function check(table: RouteTable): void {
   compileTable(table);
-  for (const certificate of table.certificates ?? []) requireCertificate(certificate);
   for (const { app, gray } of Object.values(table.backends)) if (gray) requireRules(app, gray.rules);
 }

@@ -6,13 +6,14 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Backend } from '../../shared/contracts/routes.ts';
 import { PaasError } from '../../shared/errors.ts';
-import { readJsonFile, writeDurably } from '../../shared/files.ts';
+import { readJsonFileIfSound, writeDurably } from '../../shared/files.ts';
 import { isAlive, listDescendants, processIdentity, type ProcessIdentity } from '../../shared/processes.ts';
 import type { RouterConfig } from '../port.ts';
 import { urlHost } from '../addresses.ts';
 import { callSocket, unreachable } from '../control-socket.ts';
 import { askStatus, type NginxStatus } from './admin.ts';
 import { makeConfiguration, type Configuration } from './configuration.ts';
+import { firstProblem } from './first-certificate.ts';
 import type { NginxFiles, Running } from './layout.ts';
 import { luaFiles } from './lua/index.ts';
 import { tcpJs } from './lua/tcp.ts';
@@ -172,6 +173,11 @@ export class Instance {
       }
     }
     let tls = wanted.tls && tlsPort !== undefined;
+    const damaged = tls ? firstProblem(this.#files.tls) : null;
+    if (damaged !== null) {
+      tls = false;
+      problems.push(damaged);
+    }
     if (tls && tlsPort !== undefined && !this.#inForce.tls) {
       try {
         const port = await choosePort(address, tlsPort, lastRun(this.#files)?.tlsPort);
@@ -246,12 +252,7 @@ export class Instance {
   }
 
   #savedShape(): Shape {
-    try {
-      return readJsonFile(this.#files.shape, shapeSchema) ?? emptyShape;
-    } catch (error) {
-      if (error instanceof PaasError && error.code === 'corrupt') return emptyShape;
-      throw error;
-    }
+    return readJsonFileIfSound(this.#files.shape, shapeSchema) ?? emptyShape;
   }
 
   #write(shape: Shape, ports: { port: number; tlsPort?: number | undefined }): Configuration {

@@ -1,8 +1,7 @@
 /** nginx's processes: the master, which the driver knows by its identity, and workers that one killed leaves behind. */
 import { readFileSync, readlinkSync, realpathSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { PaasError } from '../../shared/errors.ts';
-import { readJsonFile } from '../../shared/files.ts';
+import { readJsonFileIfSound } from '../../shared/files.ts';
 import { isAlive, listDescendants, listProcesses, sendSignal } from '../../shared/processes.ts';
 import type { ProcessEntry, ProcessIdentity } from '../../shared/processes.ts';
 import { callSocket } from '../control-socket.ts';
@@ -16,12 +15,7 @@ const killedMs = 5_000;
 
 /** The router that was started last, living or not; undefined where there is none on record. */
 export function lastRun(files: NginxFiles): Running | undefined {
-  try {
-    return readJsonFile(files.running, running);
-  } catch (error) {
-    if (error instanceof PaasError && error.code === 'corrupt') return undefined;
-    throw error;
-  }
+  return readJsonFileIfSound(files.running, running);
 }
 
 /** The living master of a directory. */

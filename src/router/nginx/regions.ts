@@ -3,11 +3,10 @@
  * map the copy into their memory, which a file that shrinks in place would end them for.
  */
 import { createHash } from 'node:crypto';
-import { mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { RouteTable } from '../../shared/contracts/routes.ts';
-import { errnoOf } from '../../shared/errors.ts';
-import { needsRegions, readRegions } from '../../shared/gray/regions.ts';
+import { fileStamp, needsRegions, readRegions } from '../../shared/gray/regions.ts';
 
 /** Where nginx finds the database, and its form: nodes of two records of `size` bits, for addresses of `version`. */
 export type RegionCopy = { path: string; bytes: number; nodes: number; size: number; version: number };
@@ -48,7 +47,7 @@ export class Regions {
     }
     this.#lookedAt = Date.now();
     if (path === null) return;
-    const seen = await look(path);
+    const seen = await fileStamp(path);
     if (seen === this.#seen) return;
     this.#seen = seen;
     try {
@@ -64,7 +63,7 @@ export class Regions {
     if (this.#path === null || Date.now() - this.#lookedAt < lookMs) return false;
     this.#lookedAt = Date.now();
     const [path, before] = [this.#path, this.#seen];
-    return (await look(path)) !== before && path === this.#path;
+    return (await fileStamp(path)) !== before && path === this.#path;
   }
 
   async #take(path: string, seen: string): Promise<RegionCopy> {
@@ -81,9 +80,3 @@ export class Regions {
     return { path: copy, bytes: bytes.length, ...layout };
   }
 }
-
-const look = (path: string): Promise<string> =>
-  stat(path).then(
-    ({ ino, size, mtimeMs }) => `${ino} ${size} ${mtimeMs}`,
-    (error: unknown) => errnoOf(error) ?? 'missing',
-  );

@@ -31,14 +31,14 @@ const openStates = new Set(['01', '02', '04', '05', '08']);
 
 /**
  * Connections of the given processes by where they lead (`10.0.0.7:5432`), for the given places.
- * @param pids nginx's workers, old ones included
+ * @param pids nginx's workers, old ones included; asked for only when needed
  */
-export function openConnections(pids: readonly number[], places: ReadonlySet<string>): Map<string, number> {
+export function openConnections(pids: () => readonly number[], places: ReadonlySet<string>): Map<string, number> {
   const open = new Map<string, number>();
   if (places.size === 0) return open;
   const found = [...connections('/proc/net/tcp'), ...connections('/proc/net/tcp6')].filter(({ to }) => places.has(to));
   if (found.length === 0) return open;
-  const own = new Set(pids.flatMap(socketsOf));
+  const own = new Set(pids().flatMap(socketsOf));
   for (const { to, inode } of found) if (own.has(inode)) open.set(to, (open.get(to) ?? 0) + 1);
   return open;
 }

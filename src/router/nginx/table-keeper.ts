@@ -1,11 +1,18 @@
 /** The table on its way into nginx: as records on disk and, by what changed, into shared memory. */
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { latencyBounds, type Backend, type RouteTable, type TrafficCount } from '../../shared/contracts/routes.ts';
+import { readFileSync } from 'node:fs';
+import {
+  latencyBounds,
+  type Backend,
+  type Certificate,
+  type RouteTable,
+  type TrafficCount,
+} from '../../shared/contracts/routes.ts';
 import { errnoOf, PaasError } from '../../shared/errors.ts';
 import { replaceDurably } from '../../shared/files.ts';
 import { callSocket, unreachable } from '../control-socket.ts';
+import { contextOf } from '../requirements.ts';
 import { readStatus, type CounterLine, type NginxStatus } from './admin.ts';
+import { saveFirst } from './first-certificate.ts';
 import type { Instance } from './instance.ts';
 import { maxCounters, type NginxFiles } from './layout.ts';
 import {
@@ -36,6 +43,7 @@ export class TableKeeper {
   #indexed: Records | null = null;
   #problem: string | null = null;
   #tcpProblem: string | null = null;
+  #certificateProblems: string[] = [];
   readonly regions: Regions;
   /** What the last table used: a request on its way to an instance may not be counted yet. */
   #last = new Set<string>();
@@ -51,10 +59,12 @@ export class TableKeeper {
     return this.#counted!;
   }
 
-  async put(table: RouteTable, instance: Instance): Promise<NginxStatus> {
+  async put(given: RouteTable, instance: Instance): Promise<NginxStatus> {
     const counted = this.counted;
+    const table = { ...given, certificates: this.#usable(given.certificates ?? []) };
     await this.regions.use(table);
-    this.#saveFirst(table);
+    const [first] = table.certificates;
+    if (first) saveFirst(this.#files.tls, first);
     this.#tcpProblem = saved('TCP routes', () => writeTcpFiles(this.#files.tcp, table));
     const wanted = shapeOf(table);
     // Locations of apps' own are there before a request is sent to them, and until none is.
@@ -75,6 +85,15 @@ export class TableKeeper {
     const after = await this.#send(records, fresh, status);
     this.#records = records;
     return after;
+  }
+
+  #usable(certificates: readonly Certificate[]): Certificate[] {
+    this.#certificateProblems = [];
+    return certificates.filter((certificate) => {
+      const made = contextOf(certificate);
+      if ('problem' in made) this.#certificateProblems.push(made.problem);
+      return 'context' in made;
+    });
   }
 
   /** Differences where nginx is known to have the last records, else everything. */
@@ -105,7 +124,7 @@ export class TableKeeper {
       if (tcp.has(slot)) places.set(name.split(' ', 2).join(':'), slot);
     }
     const open = new Map(http);
-    for (const [place, count] of openConnections(instance.workers(), new Set(places.keys()))) {
+    for (const [place, count] of openConnections(() => instance.workers(), new Set(places.keys()))) {
       const slot = places.get(place);
       if (slot !== undefined) open.set(slot, (open.get(slot) ?? 0) + count);
     }
@@ -115,15 +134,18 @@ export class TableKeeper {
   /** Instances with something under way, also those that are no longer in the table. */
   open(slots: ReadonlyMap<number, number>): Record<string, number> {
     const open: Record<string, number> = {};
+    if (slots.size === 0) return open;
     for (const [name, slot] of this.counted.slots.entries()) {
       const count = slots.get(slot);
+      if (count === undefined) continue;
       const instance = afterBlanks(name, 2);
-      if (count !== undefined) open[instance] = (open[instance] ?? 0) + count;
+      open[instance] = (open[instance] ?? 0) + count;
     }
     return open;
   }
 
   instances(slots: readonly number[]): string[] {
+    if (slots.length === 0) return [];
     const wanted = new Set(slots);
     const found = [...this.counted.slots.entries()].filter(([, slot]) => wanted.has(slot));
     return found.map(([name]) => afterBlanks(name, 2));
@@ -170,7 +192,8 @@ export class TableKeeper {
   }
 
   problems(): string[] {
-    return [...[this.#problem, this.#tcpProblem].flatMap((problem) => problem ?? []), ...this.regions.problems()];
+    const saving = [this.#problem, this.#tcpProblem].flatMap((problem) => problem ?? []);
+    return [...saving, ...this.#certificateProblems, ...this.regions.problems()];
   }
 
   #load(): void {
@@ -221,15 +244,6 @@ export class TableKeeper {
       const own = slots.filter((slot) => out.has(slot));
       return own.length * 2 > slots.length ? own : [];
     });
-  }
-
-  /** nginx wants a certificate in its configuration, although another one is shown (lua/tls.ts). */
-  #saveFirst({ certificates }: RouteTable): void {
-    const [first] = certificates ?? [];
-    if (!first) return;
-    mkdirSync(this.#files.tls, { recursive: true, mode: 0o700 });
-    writeFileSync(join(this.#files.tls, 'first.crt'), first.chain, { mode: 0o600 });
-    writeFileSync(join(this.#files.tls, 'first.key'), first.key, { mode: 0o600 });
   }
 
   /**

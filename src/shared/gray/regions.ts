@@ -1,5 +1,5 @@
 /** Where clients are, by a database in MaxMind's format (https://maxmind.github.io/MaxMind-DB/): GeoLite2 City or Country. */
-import { readFile } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { isIP } from 'node:net';
 import { Reader } from 'maxmind';
 import type { RouteTable } from '../contracts/routes.ts';
@@ -18,6 +18,13 @@ export interface RegionDatabase {
   /** `nodes` of two records of `size` bits each, for addresses of IP `version`. */
   layout: { nodes: number; size: number; version: number };
 }
+
+/** What changes whenever the file does; never throws. */
+export const fileStamp = (path: string): Promise<string> =>
+  stat(path).then(
+    ({ ino, size, mtimeMs }) => `${ino} ${size} ${mtimeMs}`,
+    (error: unknown) => errnoOf(error) ?? 'missing',
+  );
 
 /** @throws PaasError not_found, not_allowed, corrupt; the message names the file */
 export async function readRegions(path: string): Promise<RegionDatabase> {

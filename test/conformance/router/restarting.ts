@@ -57,6 +57,34 @@ export function restarting(make: MakeRouter, lacks: readonly Lack[]): void {
       client.socket.destroy();
     });
 
+  if (!lacks.includes('handover'))
+    it('keeps connections whose response said so before it was whole', async () => {
+      const made = await make();
+      cleanUp.add({ close: () => made.dispose() });
+      let release: (() => void) | undefined;
+      const app = await httpServer((_request, response) => {
+        response.writeHead(200, { 'content-length': 10 }).write('begun');
+        release = () => response.end('whole');
+      });
+      cleanUp.add(app);
+      const { url } = await made.router.apply(tableOf({ k: { servers: [app] } }));
+      const client = rawClient(portOf(url));
+      const request = 'GET / HTTP/1.1\r\nHost: k.test\r\n\r\n';
+      client.write(request);
+      await client.until(/begun$/);
+      await made.restart();
+      // Told by the process before this one, which stops.
+      await expect.poll(async () => (await made.router.observe()).open).toEqual({ 'k-0': 1 });
+      release!();
+      expect(await client.until(/begunwhole$/)).not.toMatch(/connection: close/i);
+      release = undefined;
+      client.write(request);
+      await expect.poll(() => release !== undefined).toBe(true);
+      release!();
+      expect(await client.until(/whole.*begunwhole$/s)).toMatch(/connection: close\r\n.*begunwhole$/is);
+      client.socket.destroy();
+    });
+
   it('listens for TLS on the same port behind it', async () => {
     const made = await make({ tlsPort: 0 });
     cleanUp.add({ close: () => made.dispose() });

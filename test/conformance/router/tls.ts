@@ -3,7 +3,7 @@ import { request } from 'node:https';
 import { connect, type ConnectionOptions, type TLSSocket } from 'node:tls';
 import { expect, it } from 'vitest';
 import WebSocket, { WebSocketServer } from 'ws';
-import { certificateFor, trusted } from '../../support/certificates.ts';
+import { certificateFor, trusted, weakCertificate } from '../../support/certificates.ts';
 import { fetchText, freePort, httpServer, tcpServer, type TestServer } from '../../support/wire.ts';
 import type { Bench } from '../router.suite.ts';
 import { portOf, tableOf, type MakeRouter } from './support.ts';
@@ -162,21 +162,26 @@ export function tls(bench: Bench, make: MakeRouter): void {
     expect(await outcome).toBe('ECONNRESET');
   });
 
-  it('refuses a table with a certificate that cannot be used, naming its host', async () => {
+  it('leaves a certificate out that cannot be used, names its host, and serves all others', async () => {
+    const made = await make({ tlsPort: 0 });
+    bench.cleanUp.add({ close: () => made.dispose() });
     const good = await certificateFor('good.test');
     const other = await certificateFor('bad.test');
-    const before = await bench.serve({}, { certificates: [good] });
-    for (const bad of [
-      { ...other, key: good.key },
-      { ...other, chain: 'nonsense' },
-    ]) {
-      await expect(bench.serve({}, { certificates: [good, bad] })).rejects.toMatchObject({
-        code: 'bad_request',
-        message: expect.stringContaining('bad.test') as string,
-      });
+    const bads = [{ ...other, key: good.key }, { ...other, chain: 'nonsense' }, await weakCertificate('bad.test')];
+    for (const bad of bads) {
+      const table = tableOf({ s: { servers: [await app()] } }, { certificates: [bad, good] });
+      const status = await made.router.apply(table);
+      expect(status.problems).toEqual([expect.stringContaining('bad.test')]);
+      expect(status.version).toBe(table.version);
+      expect(await shown(portOf(status.tlsUrl!), 'good.test')).toMatch(/\w/);
+      await expect(open(portOf(status.tlsUrl!), 'bad.test')).rejects.toThrow();
     }
-    expect((await bench.made.router.observe()).version).toBe(before.version);
-    expect(await shown(portOf(before.tlsUrl!), 'good.test')).toMatch(/\w/);
+    await made.kill();
+    const again = await made.router.start();
+    expect(again.problems).toEqual([expect.stringContaining('bad.test')]);
+    expect(await shown(portOf(again.tlsUrl!), 'good.test')).toMatch(/\w/);
+    const mended = await made.router.apply(tableOf({}, { certificates: [good] }));
+    expect(mended.problems).toEqual([]);
   });
 
   it('keeps port and certificates over a restart', async () => {

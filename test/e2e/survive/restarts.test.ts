@@ -118,12 +118,17 @@ describe('while the control plane is away', () => {
     expect((await paas.get('keeper')).text).toBe('version 2');
     // One is started again by its agent alone.
     await paas.get('keeper', '/crash');
-    await paas.get('keeper', '/print?text=said+meanwhile');
+    // The one that crashes may still have taken the request.
+    let said = '';
+    await paas.waitFor('an instance that prints', async () => {
+      said = `said meanwhile ${load.count}`;
+      return (await paas.get('keeper', `/print?text=${encodeURIComponent(said)}`)).status === 200;
+    });
     await paas.waitFor('60 requests meanwhile', () => load.count > 60);
     await paas.up();
     await paas.waitFor(
       'the line that was said meanwhile',
-      async () => (await paas.logs('keeper', '--grep', 'said meanwhile')).length === 1,
+      async () => (await paas.logs('keeper', '--grep', `${said}$`)).length === 1,
     );
     const rows = await paas.settled('keeper', { web: 3 });
     const { failures } = await load.stop();

@@ -11,7 +11,8 @@ export default platformCommand(
     description:
       'From files (PEM; in the chain the certificate of the host comes first, then that of its issuer), self-signed, or from\n' +
       "an ACME authority (Let's Encrypt, unless the platform is configured otherwise): then the host's name has to lead to\n" +
-      'the routers already, and the certificate is renewed by itself. The private key is sealed and never shown again.',
+      'the routers already, and the certificate is renewed by itself; repeating the command asks for another one at once.\n' +
+      'The private key is sealed and never shown again.',
     args: { host: { summary: 'shop.example.com or *.example.com', required: true } },
     flags: {
       cert: flag.text({ value: 'FILE', summary: 'the certificate and those of its issuers' }),

@@ -86,7 +86,7 @@ export class ClientConnection implements Client, HeldClient {
     const whole = this.#body === null;
     this.#body = null;
     this.output.flush();
-    if (!keepAlive || !whole || this.#context.stopping) {
+    if (!keepAlive || !whole || this.#context.stopping === 'now') {
       this.#linger();
       return;
     }

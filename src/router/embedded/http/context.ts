@@ -37,8 +37,11 @@ export interface HttpContext {
   upstreams: Set<HeldUpstream>;
   /** Clients' sockets that left HTTP (Upgrade) and end when the router stops. */
   tunnels: Set<Socket>;
-  /** Set when the router stops: connections end with their response. */
-  stopping: boolean;
+  /**
+   * Set when the router stops: responses that begin from then on say that their connection ends. `now`: it ends in any case;
+   * `drained`: another process has taken over, and who was told that a connection stays may ask once more.
+   */
+  stopping: false | 'drained' | 'now';
   /** The table's version; 0 before there is one. */
   version(): number;
   route(host: string, path: string): RouteTarget | null;

@@ -39,7 +39,7 @@ export class HttpFront {
    */
   async close(graceMs: number, leaveIdle = false): Promise<void> {
     const context = this.#context;
-    context.stopping = true;
+    context.stopping = leaveIdle ? 'drained' : 'now';
     const closed = Promise.all([closing(this.#server), this.#tls.close()]);
     if (!leaveIdle) for (const client of context.clients) client.stop();
     const end = setTimeout(() => this.breakOff(), graceMs);

@@ -10,7 +10,6 @@
 import { choose, type LiveBackend, type LiveEndpoint } from '../endpoints.ts';
 import { StreamUpstream } from '../http2/upstream.ts';
 import type { AppLimits } from '../limits/app-limits.ts';
-import { noteFailure } from '../limits/outlier.ts';
 import type { Waiter, WaitingLine } from '../limits/waiting-line.ts';
 import { problems } from '../../pages.ts';
 import type { RouteTarget } from '../../table.ts';
@@ -24,8 +23,6 @@ import type { Target } from './target.ts';
 import { UpstreamConnection, type ConnectFailure } from './upstream.ts';
 
 const maxAttempts = 3;
-/** How long an endpoint that did not accept a connection is passed over while there are others. */
-const avoidMs = 2000;
 
 /** What decides where a request goes. */
 export interface Asked {
@@ -163,9 +160,7 @@ export class Seat implements Waiter {
   }
 
   #onConnectFailed(endpoint: LiveEndpoint, failure: ConnectFailure, detail: string): void {
-    const now = Date.now();
-    endpoint.avoidUntil = Math.max(endpoint.ejectedUntil, now + avoidMs);
-    this.noteFailure(now);
+    if (this.backend) endpoint.refused(this.choices, this.backend.outlier, Date.now());
     this.release();
     this.#tried.push(endpoint);
     const left = this.choices.some((other) => !this.#tried.includes(other));
@@ -203,13 +198,9 @@ export class Seat implements Waiter {
     if (this.endpoint) this.endpoint.failures = 0;
   }
 
-  /** It answered 500 or above, nothing, or did not accept the connection. */
+  /** It answered 500 or above, or nothing. */
   noteFailure(now: number): void {
-    const { backend, endpoint } = this;
-    if (!endpoint || !backend || !noteFailure(endpoint, this.choices, backend.outlier, now)) return;
-    // Who waits may go there again as soon as it is back.
-    const { line } = endpoint;
-    if (line) setTimeout(() => line.serve(), backend.outlier.ejectMs).unref();
+    if (this.backend) this.endpoint?.failed(this.choices, this.backend.outlier, now);
   }
 
   /** How long the instance may take to begin its answer. */

@@ -94,7 +94,7 @@ class Connection implements HeldClient {
     session.on('stream', (stream, _headers, flags, raw?: RawHeaders) => this.#onStream(stream, flags, raw ?? []));
     // 'close' follows.
     session.on('error', () => undefined);
-    if (context.stopping) this.stop();
+    if (context.stopping === 'now') this.stop();
     // Later than the session's end: a client may be slow to close its side.
     socket.once('close', () => context.clients.delete(this));
   }

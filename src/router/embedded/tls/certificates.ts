@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import type { SecureContext, SecureContextOptions } from 'node:tls';
 import type { Certificate } from '../../../shared/contracts/routes.ts';
-import { requireCertificate } from '../../requirements.ts';
+import { contextOf } from '../../requirements.ts';
 
 /**
  * TLS 1.2 with forward secrecy and authenticated encryption, and TLS 1.3 (Mozilla's "intermediate"). The same for the
@@ -29,29 +29,34 @@ export const secureOptions: SecureContextOptions = {
 export interface CertificateSet {
   readonly byContent: ReadonlyMap<string, SecureContext>;
   readonly byName: ReadonlyMap<string, SecureContext>;
+  /** What is wrong with those that are left out. */
+  readonly problems: readonly string[];
 }
 
-export const noCertificates: CertificateSet = { byContent: new Map(), byName: new Map() };
+export const noCertificates: CertificateSet = { byContent: new Map(), byName: new Map(), problems: [] };
 
-/**
- * Makes what handshakes need. A certificate that `before` has too keeps its context.
- * @throws PaasError `bad_request` for a certificate or key that cannot be used
- */
+/** Makes what handshakes need. A certificate that `before` has too keeps its context. */
 export function certificateSet(certificates: readonly Certificate[], before: CertificateSet): CertificateSet {
   const byContent = new Map<string, SecureContext>();
   const byName = new Map<string, SecureContext>();
+  const problems: string[] = [];
   for (const certificate of certificates) {
     const { hosts, chain, key } = certificate;
     const content = createHash('sha256').update(chain).update('\0').update(key).digest('base64');
-    const context =
-      before.byContent.get(content) ?? byContent.get(content) ?? requireCertificate(certificate, secureOptions);
+    const known = before.byContent.get(content) ?? byContent.get(content);
+    const made = known ? { context: known } : contextOf(certificate, secureOptions);
+    if ('problem' in made) {
+      problems.push(made.problem);
+      continue;
+    }
+    const { context } = made;
     byContent.set(content, context);
     for (const host of hosts) {
       const name = host.toLowerCase();
       if (!byName.has(name)) byName.set(name, context);
     }
   }
-  return { byContent, byName };
+  return { byContent, byName, problems };
 }
 
 /** The exact name's, else that of `*.` and the name without its first label (RFC 6125, 6.4.3). */

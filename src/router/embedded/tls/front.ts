@@ -2,8 +2,8 @@
 import type { Socket } from 'node:net';
 import { createServer, type Server, type TLSSocket } from 'node:tls';
 import type { Certificate } from '../../../shared/contracts/routes.ts';
-import { errnoOf, PaasError } from '../../../shared/errors.ts';
-import { readJsonFile, writeDurably } from '../../../shared/files.ts';
+import { errnoOf } from '../../../shared/errors.ts';
+import { readJsonFileIfSound, writeDurably } from '../../../shared/files.ts';
 import { ClientConnection } from '../http/client.ts';
 import type { HttpContext } from '../http/context.ts';
 import { tlsPort } from '../layout.ts';
@@ -28,8 +28,6 @@ export class TlsFront {
   #port: number | null = null;
   /** Why it does not listen although it should. */
   #problem: string | null = null;
-  /** Saved certificates that cannot be used. */
-  #refused: string | null = null;
   /** Changes of the listening socket, one after the other. */
   #turn: Promise<void> = Promise.resolve();
 
@@ -50,28 +48,17 @@ export class TlsFront {
 
   /** For RouterStatus. */
   problems(): string[] {
-    return [this.#problem, this.#refused].filter((problem) => problem !== null);
+    return [...(this.#problem === null ? [] : [this.#problem]), ...this.#certificates.problems];
   }
 
-  /** What a table's certificates will be for `use`. @throws PaasError `bad_request` for one that cannot be used */
+  /** What a table's certificates will be for `use`. */
   prepare(certificates: readonly Certificate[] = []): CertificateSet {
     return certificateSet(certificates, this.#certificates);
-  }
-
-  /** The same for a table from disk, whose routes are served even where a certificate is not good any more. */
-  prepareSaved(certificates: readonly Certificate[] = []): CertificateSet {
-    try {
-      return this.prepare(certificates);
-    } catch (error) {
-      this.#refused = error instanceof Error ? error.message : String(error);
-      return noCertificates;
-    }
   }
 
   /** In force for every new handshake; connections stay. Resolves when it listens, or has a problem, or has closed. */
   use(certificates: CertificateSet): Promise<void> {
     this.#certificates = certificates;
-    if (certificates !== noCertificates) this.#refused = null;
     return this.#follow();
   }
 
@@ -102,7 +89,7 @@ export class TlsFront {
   async #listen(wanted: number): Promise<void> {
     const { address } = this.#options;
     const server = this.#makeServer();
-    const last = this.#lastPort();
+    const last = readJsonFileIfSound(this.#portFile, tlsPort)?.port ?? 0;
     try {
       const taken = wanted !== 0 || last === 0 || !(await triedListening(server, address, last));
       if (taken) await listening(server, address, wanted);
@@ -123,15 +110,6 @@ export class TlsFront {
     this.#server = null;
     this.#port = null;
     this.#problem = null;
-  }
-
-  #lastPort(): number {
-    try {
-      return readJsonFile(this.#portFile, tlsPort)?.port ?? 0;
-    } catch (error) {
-      if (error instanceof PaasError && error.code === 'corrupt') return 0;
-      throw error;
-    }
   }
 
   #makeServer(): Server {

@@ -95,14 +95,15 @@ it.runIf(process.platform === 'linux')(
     await platform.start([spec]);
     await eventually(() => platform!.state(spec.id)?.state).toBe('healthy');
     const { startedAt } = platform.state(spec.id)!;
+    const all = Array.from({ length: 1000 }, (_, i) => `line ${i + 1}\n`).join('');
     for (let round = 0; round < 4; round++) {
-      const before = platform.output(spec.id).length;
-      await eventually(() => platform!.output(spec.id).length).toBeGreaterThan(before);
+      // A busy machine has them all before the last round.
+      const more = Math.min(platform.output(spec.id).length + 1, all.length);
+      await eventually(() => platform!.output(spec.id).length).toBeGreaterThanOrEqual(more);
       await platform.kill();
       await platform.start([spec]);
       expect(platform.recovered).toMatchObject([{ id: spec.id, state: 'healthy', startedAt, restarts: 0 }]);
     }
-    const all = Array.from({ length: 1000 }, (_, i) => `line ${i + 1}\n`).join('');
     await eventually(() => platform!.output(spec.id)).toBe(all);
     expect(platform.state(spec.id)).toMatchObject({ startedAt, restarts: 0 });
     expect(platform.errors).toEqual([]);

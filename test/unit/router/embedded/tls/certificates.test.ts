@@ -4,7 +4,7 @@ import {
   certificateSet,
   noCertificates,
 } from '../../../../../src/router/embedded/tls/certificates.ts';
-import { certificateFor } from '../../../../support/certificates.ts';
+import { certificateFor, weakCertificate } from '../../../../support/certificates.ts';
 
 describe('certificates by name', () => {
   it('are the exact one, else that of the wildcard one label up', async () => {
@@ -24,8 +24,17 @@ describe('certificates by name', () => {
     expect(find(certificateSet([other], second), 'a.test')).not.toBe(find(first, 'a.test'));
   });
 
-  it('are refused, by host, where key and chain do not fit', async () => {
-    const [one, other] = [await certificateFor('a.test'), await certificateFor('b.test')];
-    expect(() => certificateSet([{ ...one, key: other.key }], noCertificates)).toThrow(/certificate for a\.test/);
+  it('are left out, by host, where key and chain do not fit or are too weak', async () => {
+    const [one, other, weak] = [
+      await certificateFor('a.test'),
+      await certificateFor('b.test'),
+      await weakCertificate('weak.test'),
+    ];
+    const set = certificateSet([{ ...one, key: other.key }, weak, other], noCertificates);
+    expect(set.problems).toEqual([
+      expect.stringMatching(/certificate for a\.test/),
+      expect.stringMatching(/certificate for weak\.test.*too small/),
+    ]);
+    expect([...set.byName.keys()]).toEqual(['b.test']);
   });
 });
