@@ -3,14 +3,14 @@ import { availableParallelism } from 'node:os';
 import type { Router } from '../src/router/port.ts';
 import { answers } from './support/apps.ts';
 import type { Bench } from './support/bench.ts';
-import { hammer } from './support/hammer.ts';
-import { pace } from './support/paced.ts';
+import { hammer, type Hammered } from './support/hammer.ts';
 import { isInstalled } from './support/programs.ts';
 import { median, quantile, report, reportMissing } from './support/report.ts';
 import { driverNames, tableOf, withDriver, withStaticNginx, withUpstream, type DriverName } from './support/routers.ts';
 
 const connections = 64;
 const rounds = 5;
+const latencyRounds = 9;
 const seconds = 4;
 const manyApps = 10_000;
 const changes = 200;
@@ -42,11 +42,13 @@ const fiveRules = {
   ],
 } satisfies NonNullable<Parameters<typeof tableOf>[0]['gray']>;
 
-const perSecond = async (port: number): Promise<number> => {
-  const { requests, failed, seconds: took } = await hammer.run({ port, host, connections, seconds, core: null });
-  if (failed > 0) throw new Error(`${failed} of ${requests} requests fail`);
-  return requests / took;
-};
+async function load(port: number, many: number): Promise<Hammered> {
+  const done = await hammer.run({ port, host, connections: many, seconds, core: null });
+  if (done.failed > 0) throw new Error(`${done.failed} of ${done.requests} requests fail`);
+  return done;
+}
+const rate = ({ requests, seconds: took }: Hammered): number => requests / took;
+const perSecond = async (port: number): Promise<number> => rate(await load(port, connections));
 
 /** The nginx driver against the same nginx that knows its one upstream by its configuration. */
 async function nginxItself(): Promise<void> {
@@ -102,47 +104,48 @@ async function besideStatic(router: Router, { upstream, service, bare, port }: P
   report({ ...row, ...plain, name: 'routers.nginx.gray', values: measured.gray, aim: { ratioMin: 0.9 } });
 }
 
-/** Beyond what the upstream takes by itself, at half of what the router makes at most. */
+/** Beyond what the upstream takes by itself, with so few connections that the router makes about half of what it can. */
 async function latency(driver: DriverName): Promise<void> {
   await withUpstream((upstream) =>
-    withDriver(driver, async (router, port) => {
-      await router.apply(tableOf({ upstream }));
-      await answers(port, host, 'ok');
-      await perSecond(port);
-      // Above this the generator, one Node process, is what takes the time.
-      const half = Math.min((await perSecond(port)) / 2, 6000);
-      const direct: number[] = [];
-      const through: number[] = [];
-      for (let round = 0; round < rounds; round++) {
-        const wish = { host, connections, perSecond: half, seconds };
-        direct.push(pace({ ...wish, port: upstream }).p99);
-        const { p99, failed } = pace({ ...wish, port });
-        if (failed > 0) throw new Error(`${failed} requests fail`);
-        through.push(p99);
-      }
-      report({
-        name: `routers.latency.${driver}`,
-        unit: 'ms',
-        values: through,
-        floors: direct,
-        floorWhat: 'p99, direct',
-        aim: { more: driver === 'nginx' ? 1 : 3 },
-        note: `p99 at ${Math.round(half)} requests/s`,
-      });
-    }),
+    withStaticNginx('service', upstream, workers, (service) =>
+      withDriver(driver, async (router, port) => {
+        await router.apply(tableOf({ upstream }));
+        await answers(port, host, 'ok');
+        const few = await halfLoad(port);
+        const found: Record<'direct' | 'service' | 'through', number[]> = { direct: [], service: [], through: [] };
+        for (let round = 0; round < latencyRounds; round++) {
+          found.direct.push((await load(upstream, few)).p99);
+          found.service.push((await load(service, few)).p99);
+          found.through.push((await load(port, few)).p99);
+        }
+        report({
+          ...{ name: `routers.latency.${driver}`, unit: 'ms', values: found.through },
+          ...{ floors: found.direct, floorWhat: 'p99, direct', aim: { more: driver === 'nginx' ? 1 : 3 } },
+          note: `p99 with ${few} connections; nginx, static upstream, same service: ${median(found.service).toFixed(2)}`,
+        });
+      }),
+    ),
   );
+}
+
+/** The fewest connections with which a router makes half of its most requests, one at a time on each. */
+async function halfLoad(port: number): Promise<number> {
+  await perSecond(port);
+  const most = await perSecond(port);
+  for (let few = 1; few < connections; few++) if (rate(await load(port, few)) >= most / 2) return few;
+  return connections;
 }
 
 /** From giving a router a table to its word that it is in force and on disk, while it serves. */
 async function change(driver: DriverName): Promise<void> {
   await withUpstream((upstream) =>
     withDriver(driver, async (router, port) => {
-      const load = hammer.run({ port, host, connections: 4, seconds: 10, core: null });
+      const meanwhile = hammer.run({ port, host, connections: 4, seconds: 10, core: null });
       const few: number[] = [];
       for (let i = 0; i < changes; i++) few.push(await applied(router, 1 + (i % 2), upstream));
       const many: number[] = [];
       for (let i = 0; i < 5; i++) many.push(await applied(router, manyApps - i, upstream));
-      await load;
+      await meanwhile;
       const name = `routers.change.${driver}`;
       report({ name, unit: 'ms', values: [quantile(few, 0.99)], aim: { max: 100 }, note: `p99 of ${changes} changes` });
       report({

@@ -4,6 +4,7 @@ import { connect } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { userEnvironment } from '../../test/support/platform/cli.ts';
 import { isInstalled } from './programs.ts';
+import { quantile } from './report.ts';
 
 export interface Hammering {
   port: number;
@@ -18,6 +19,8 @@ export interface Hammered {
   requests: number;
   failed: number;
   seconds: number;
+  /** Of the answers, in milliseconds. */
+  p99: number;
 }
 
 const wrk = isInstalled('wrk');
@@ -35,6 +38,7 @@ export const hammer = {
           String(connections),
           '-d',
           `${seconds}s`,
+          '--latency',
           '-H',
           `Host: ${host}`,
           `http://127.0.0.1:${port}/`,
@@ -64,29 +68,42 @@ function readWrk(output: string): Hammered {
   const refused = /Non-2xx or 3xx responses: (\d+)/.exec(output);
   if (!requests) throw new Error(`wrk says: ${output}`);
   const failed = [...(errors?.slice(1) ?? []), refused?.[1] ?? '0'].reduce((sum, n) => sum + Number(n), 0);
-  return { requests: Number(requests[1]), failed, seconds: Number(requests[2]) };
+  const [, p99 = '', unit = ''] = /^ +99% +([\d.]+)(us|ms|s)$/m.exec(output) ?? [];
+  return {
+    requests: Number(requests[1]),
+    failed,
+    seconds: Number(requests[2]),
+    p99: Number(p99) * ({ us: 0.001, ms: 1 }[unit] ?? 1000),
+  };
 }
 
 /** The generator itself. Answers are taken as they come: short ones, of which each arrives in one piece. */
 async function generate(port: number, host: string, connections: number, seconds: number): Promise<Hammered> {
   const request = `GET / HTTP/1.1\r\nHost: ${host}\r\n\r\n`;
-  const result: Hammered = { requests: 0, failed: 0, seconds };
+  const result: Hammered = { requests: 0, failed: 0, seconds, p99: 0 };
+  const latencies: number[] = [];
   const end = performance.now() + seconds * 1000;
   const one = (): Promise<void> =>
     new Promise((resolve) => {
-      const socket = connect(port, '127.0.0.1', () => socket.write(request));
+      let asked = 0;
+      const ask = (): void => {
+        asked = performance.now();
+        socket.write(request);
+      };
+      const socket = connect(port, '127.0.0.1', ask);
       socket.setNoDelay(true);
       socket.on('data', (answer) => {
         result.requests++;
+        latencies.push(performance.now() - asked);
         if (answer.toString('latin1', 9, 12) !== '200') result.failed++;
-        if (performance.now() < end) socket.write(request);
+        if (performance.now() < end) ask();
         else socket.destroy();
       });
       socket.on('error', () => result.failed++);
       socket.on('close', resolve);
     });
   await Promise.all(Array.from({ length: connections }, one));
-  return result;
+  return { ...result, p99: quantile(latencies, 0.99) };
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
