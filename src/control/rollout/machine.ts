@@ -128,6 +128,9 @@ function hold(
   { staying, up, others }: ReturnType<typeof survey>,
   { target, capacity, needed }: { target: number; capacity: number; needed: number },
 ): { fresh: number; least: number; most: number } {
+  // Two releases never run together: where one of the new has begun, the old ones are over.
+  const begun = input.instances.some((i) => sameBatch(i, input.to) && !i.leaving);
+  if (input.strategy === 'recreate' && begun) return { fresh: target, least: 0, most: 0 };
   const total = staying.length + others.length;
   const othersUp = others.filter(isUp).length;
   let fresh = Math.min(target, staying.length);

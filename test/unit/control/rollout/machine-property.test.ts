@@ -141,6 +141,9 @@ function lookAndCheck(world: World): void {
     const grew = types.some((type) => fresh(type).length > freshBefore.get(type)!);
     const oldOnes = (type: string) => world.instances.some((i) => i.processType === type && !world.isNew(i));
     if (grew && types.every(oldOnes)) throw new Error('recreate started new instances beside old ones');
+  } else if (state === 'paused' && types.some((type) => freshBefore.get(type)! > 0)) {
+    const olds = world.staying('web').filter((i) => !world.isNew(i)).length;
+    expect(olds, 'old ones beside new ones of recreate').toBeLessThanOrEqual(oldBefore);
   }
   // A second look at the same facts does nothing more.
   if (!world.over && world.instances.length === total) {

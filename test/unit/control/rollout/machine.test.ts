@@ -93,6 +93,15 @@ describe('recreate', () => {
     expect(words(input([], recreate))).toEqual(['v2 web=2']);
   });
 
+  it('runs no old one beside a new one while it is paused either', () => {
+    const paused = { ...recreate, state: 'paused' } as const;
+    expect(words(input([fresh(1, starting), fresh(2, starting)], paused))).toEqual(['v2 web=2']);
+    expect(words(input([fresh(1, starting)], paused))).toEqual(['v2 web=2']);
+    // Before there is a new one, the old release serves.
+    expect(words(input([old(1), old(2)], paused))).toEqual(['v1 web=2']);
+    expect(words(input([old(1, { leaving: true })], paused))).toEqual(['v1 web=2']);
+  });
+
   it('goes back the same way', () => {
     const back = { ...recreate, state: 'cancelling' } as const;
     expect(words(input([fresh(1)], back))).toEqual([]);
