@@ -7,12 +7,12 @@ import { PaasError } from '../errors.ts';
 /** The longest text that is searched: more of a header is not looked at, so that time is bounded. */
 export const maxSearched = 512;
 const maxPattern = 200;
-/** Each repetition without a bound multiplies the time by the length of the text. */
-const maxUnbounded = 2;
+/** Ways to try an expression at a text at most: some milliseconds at worst. */
+const maxTries = 2 ** 22;
 
 /**
- * Reads an expression: what JavaScript takes, without look-around, back-references and repeated groups, and with at
- * most two unbounded repetitions. Letter case does not count.
+ * Reads an expression: what JavaScript takes, without look-around, back-references and repeated groups, and with so few
+ * repetitions and alternatives that no text makes it slow. Letter case does not count.
  * @throws PaasError `usage` with the reason
  */
 export function readPattern(text: string): RegExp {
@@ -36,8 +36,27 @@ export function readPattern(text: string): RegExp {
   if (bare.includes('\\')) refuse('it has a back-reference');
   if (/\(\?[=!<]/.test(bare)) refuse('it looks around');
   if (/\)[*+?{]/.test(bare)) refuse('it repeats a group');
-  const unbounded = bare.match(/[*+]|\{\d+,\}/g)?.length ?? 0;
-  if (unbounded > maxUnbounded) refuse(`it has more than ${maxUnbounded} unbounded repetitions`);
   if (/\{(?:\d{3,}|\d+,\d{3,})\}/.test(bare)) refuse('it repeats something a hundred times or more');
+  if (tries(bare) > maxTries) {
+    refuse(
+      'it has too many repetitions and alternatives, of which each multiplies the time by its range; begin it with ^',
+    );
+  }
   return pattern;
+}
+
+/**
+ * In how many ways an expression may be tried at the longest text before it is known not to fit: from each place, with each
+ * number of times for what may be repeated (`a?` 2, `a{0,9}` 10, `a*` as many as there are characters), in each branch.
+ */
+function tries(bare: string): number {
+  const anchored = bare.startsWith('^') && !/^[^(]*\|/.test(bare);
+  const repeated = [...bare.replaceAll('(?:', '(').matchAll(/([*+?]|\{(\d+)(,(\d*))?\})\??/g)];
+  const ranges = repeated.map(([, sign, least, more, most]) => {
+    if (sign === '?') return 2;
+    if (least === undefined || (more !== undefined && most === '')) return maxSearched;
+    return more === undefined ? 1 : Number(most) - Number(least) + 1;
+  });
+  const branches = bare.split('(').map((part) => part.split('|').length);
+  return [...ranges, ...branches].reduce((product, range) => product * range, anchored ? 1 : maxSearched);
 }
