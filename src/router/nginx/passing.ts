@@ -5,6 +5,7 @@ const headersText = (directive: string): string =>
   (
     [
       ['X-Forwarded-For', '$paas_forwarded_for'],
+      ['X-Real-IP', '$paas_client'],
       ['X-Forwarded-Proto', '$paas_proto'],
       ['X-Forwarded-Host', '$paas_forwarded_host'],
       ['X-Forwarded-Port', '$paas_forwarded_port'],
@@ -40,11 +41,15 @@ const commonSettings = (kind: 'proxy' | 'grpc'): string => `    ${kind}_connect_
     ${kind}_pass_header Server;
     ${kind}_pass_header Date;`;
 
-/** For the whole server, so that an app's own location may say otherwise. */
+/**
+ * For the whole server, so that an app's own location may say otherwise; but whatever it buffers is in memory: a disk
+ * that is full would be everybody's.
+ */
 export const settingsText = `${commonSettings('proxy')}
     proxy_http_version 1.1;
     proxy_request_buffering off;
     proxy_buffering off;
+    proxy_max_temp_file_size 0;
     proxy_buffer_size 32k;
     proxy_buffers 4 32k;
     proxy_redirect off;

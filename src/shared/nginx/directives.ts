@@ -43,6 +43,34 @@ function bytesOf(text: string): number {
   return digits === '' ? Infinity : Number(digits) * ({ k: 1024, m: 1024 * 1024 }[unit.toLowerCase()] ?? 1);
 }
 
+/** Whoever may hold a connection for ever may hold all that a router has. @param most seconds */
+const time = (most: number): Rule => ({
+  flaw: (args) => {
+    const wrong = args.find((arg) => !(secondsOf(arg) <= most));
+    if (wrong === undefined) return undefined;
+    return Number.isNaN(secondsOf(wrong)) ? `\`${wrong}\` is no time such as \`30s\`` : `at most ${most / 60} minutes`;
+  },
+});
+/** nginx's way of writing times (ngx_parse_time): `1h30m`, `500ms`, `60`. */
+const unitSeconds: Readonly<Record<string, number>> = {
+  ...{ y: 31_536_000, M: 2_592_000, w: 604_800, d: 86_400, h: 3600, m: 60, s: 1, ms: 0.001, '': 1 },
+};
+function secondsOf(text: string): number {
+  if (!/^(?=\d)(?:\d+(?:ms|[yMwdhms]) *)*\d*$/.test(text)) return NaN;
+  return [...text.matchAll(/(\d+)(ms|[yMwdhms]?)/g)].reduce(
+    (sum, [, digits, unit = '']) => sum + Number(digits) * unitSeconds[unit]!,
+    0,
+  );
+}
+
+/** A request held back until it is whole would be kept on the router's disk, however large it is. */
+const streamed: Rule = {
+  flaw: ([value = '']) =>
+    value.toLowerCase() === 'off'
+      ? undefined
+      : "bodies would fill the router's disk; requests are passed on as they come",
+};
+
 function rewriteFlaw([expression = '', replacement = '', flag]: readonly string[]): string | undefined {
   const captured = foreignCaptures(expression);
   if (captured.length > 0) return captureFlaw(captured[0]!);
@@ -103,8 +131,8 @@ export const allowed: Readonly<Record<string, Rule>> = {
   gzip_http_version: plain, gzip_disable: { expanded: () => [] }, gunzip: plain,
   sub_filter: { min: 2, lines: true }, sub_filter_once: plain, sub_filter_types: plain, sub_filter_last_modified: plain,
   // Requests
-  client_max_body_size: plain, client_body_timeout: plain, client_body_buffer_size: memory(1024 * 1024), send_timeout: plain,
-  keepalive_timeout: plain, keepalive_requests: plain, keepalive_disable: plain, ignore_invalid_headers: plain,
+  client_max_body_size: plain, client_body_timeout: time(3600), client_body_buffer_size: memory(1024 * 1024), send_timeout: time(3600),
+  keepalive_timeout: time(3600), keepalive_requests: plain, keepalive_disable: plain, ignore_invalid_headers: plain,
   allow: plain, deny: plain, satisfy: plain, valid_referers: { expanded: () => [] },
   rewrite: { min: 2, expanded: (args) => args.slice(1), flaw: rewriteFlaw }, return: { lines: true, flaw: returnFlaw }, break: { min: 0 },
   if: { block: true, expanded: ifExpanded, flaw: ifFlaw },
@@ -113,8 +141,8 @@ export const allowed: Readonly<Record<string, Rule>> = {
     flaw: ([name = '']) => isOwnVariable(name.replace(/^\$/, '')) ? undefined : `names of an app's own variables begin with \`app_\`, not as in \`${name}\``,
   },
   // What passes between router and instances
-  proxy_set_header: { ...field, min: 2 }, proxy_hide_header: field, proxy_read_timeout: plain, proxy_send_timeout: plain,
-  proxy_connect_timeout: plain, proxy_buffering: plain, proxy_request_buffering: plain, proxy_buffer_size: memory(256 * 1024),
+  proxy_set_header: { ...field, min: 2 }, proxy_hide_header: field, proxy_read_timeout: time(86_400), proxy_send_timeout: time(3600),
+  proxy_connect_timeout: time(60), proxy_buffering: plain, proxy_request_buffering: streamed, proxy_buffer_size: memory(256 * 1024),
   proxy_buffers: memory(1024 * 1024), proxy_busy_buffers_size: memory(1024 * 1024), proxy_intercept_errors: plain,
   proxy_redirect: rewriting, proxy_cookie_path: rewriting, proxy_cookie_domain: rewriting, proxy_cookie_flags: rewriting,
 };
