@@ -1,9 +1,11 @@
 /** How long rows of the database are kept. Everything that grows with use has a bound, by age and by number. */
-import { grayOf } from '../deploy/gray.ts';
 import { sql, type RawBuilder } from 'kysely';
 import type { Control } from '../context.ts';
+import { effectsOf } from '../deploy/effects.ts';
+import { grayOf } from '../deploy/gray.ts';
 import type { StoredNonces } from '../store/nonces.ts';
-import type { Db } from '../store/open.ts';
+import type { Db, Trx } from '../store/open.ts';
+import type { AppRow } from '../store/schema.ts';
 import { firstSeen } from './cron.ts';
 
 const day = 24 * 3600_000;
@@ -86,41 +88,84 @@ async function pruneBeyond(
   )`.execute(db);
 }
 
-/** Keeps the newest releases of each app, and whatever is in force or runs. */
+/**
+ * Keeps the newest releases of each app with their config, and whatever is in force, runs or may be gone back to. What
+ * stays is decided in the transaction that deletes: nothing that is recorded meanwhile can be missing from it.
+ */
 async function pruneReleases(control: Control, now: number): Promise<void> {
-  const { db } = control.store;
-  for (const app of await db.selectFrom('apps').select(['id', 'release', 'last_release', 'gray']).execute()) {
-    const floor = app.last_release - retention.releases;
-    if (floor <= 0) continue;
-    const used = await db
-      .selectFrom('instances')
-      .select('release')
-      .distinct()
-      .where('app_id', '=', app.id)
-      .where('ended_at', 'is', null)
-      .execute();
-    const led = grayOf(app).rules.map(({ release }) => release);
-    const keep = [app.release ?? 0, ...led, ...used.map(({ release }) => release)];
-    await db
-      .deleteFrom('releases')
-      .where('app_id', '=', app.id)
-      .where('version', '<=', floor)
-      .where('version', 'not in', keep)
-      .execute();
+  const { store } = control;
+  for (const { id } of await store.db.selectFrom('apps').select('id').execute()) {
+    await store.transaction(async (trx) => {
+      const app = await trx.selectFrom('apps').selectAll().where('id', '=', id).executeTakeFirst();
+      if (!app) return;
+      await pruneReleasesOf(trx, app);
+      await pruneConfigOf(trx, app);
+    });
   }
-  await db
-    .deleteFrom('images')
-    .where('id', 'not in', db.selectFrom('releases').select('image_id'))
-    .where('created_at', '<', now - 3600_000)
+  await store.transaction(async (trx) => {
+    await trx
+      .deleteFrom('images')
+      .where('id', 'not in', trx.selectFrom('releases').select('image_id'))
+      .where('created_at', '<', now - 3600_000)
+      .execute();
+  });
+}
+
+async function pruneReleasesOf(trx: Trx, app: AppRow): Promise<void> {
+  const floor = app.last_release - retention.releases;
+  if (floor <= 0) return;
+  const used = await trx
+    .selectFrom('instances')
+    .select('release')
+    .where('app_id', '=', app.id)
+    .where('ended_at', 'is', null)
+    .union(
+      trx
+        .selectFrom('deployments')
+        .select((eb) => eb.ref('release').$notNull().as('release'))
+        .where('app_id', '=', app.id)
+        .where('finished_at', 'is', null)
+        .where('release', 'is not', null),
+    )
     .execute();
-  for (const app of await db.selectFrom('apps').select(['id', 'config_version']).execute()) {
-    const pinned = await db
-      .selectFrom('releases')
-      .select('config_version')
-      .distinct()
-      .where('app_id', '=', app.id)
-      .execute();
-    const keep = [app.config_version, ...pinned.map(({ config_version }) => config_version)];
-    await db.deleteFrom('config_versions').where('app_id', '=', app.id).where('version', 'not in', keep).execute();
-  }
+  const led = grayOf(app).rules.map(({ release }) => release);
+  const keep = [app.release ?? 0, ...led, ...used.map(({ release }) => release)];
+  await trx
+    .deleteFrom('releases')
+    .where('app_id', '=', app.id)
+    .where('version', '<=', floor)
+    .where('version', 'not in', keep)
+    .execute();
+}
+
+async function pruneConfigOf(trx: Trx, app: AppRow): Promise<void> {
+  const rollouts = await trx
+    .selectFrom('rollouts')
+    .select('effects')
+    .where('app_id', '=', app.id)
+    .where('finished_at', 'is', null)
+    .execute();
+  const pinned = await trx
+    .selectFrom('releases')
+    .select('config_version')
+    .distinct()
+    .where('app_id', '=', app.id)
+    .execute();
+  const keep = [
+    app.config_version,
+    ...pinned.map(({ config_version }) => config_version),
+    ...rollouts.map(effectsOf).flatMap(({ configBefore, configAfter }) => [configBefore, configAfter]),
+  ];
+  await trx
+    .deleteFrom('config_versions')
+    .where('app_id', '=', app.id)
+    .where('version', 'not in', keep)
+    // The last number stays taken, whatever it is worth: the next version counts on from it.
+    .where('version', '<', (eb) =>
+      eb
+        .selectFrom('config_versions as every')
+        .select((of) => of.fn.max('every.version').as('last'))
+        .where('every.app_id', '=', app.id),
+    )
+    .execute();
 }

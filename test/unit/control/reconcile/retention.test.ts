@@ -1,10 +1,14 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { maintain } from '../../../../src/control/reconcile/maintenance.ts';
 import { pruneRows, retention } from '../../../../src/control/reconcile/retention.ts';
+import { applyConfig, putConfig } from '../../../../src/control/deploy/release.ts';
 import { StoredNonces } from '../../../../src/control/store/nonces.ts';
+import type { Schema } from '../../../../src/control/store/schema.ts';
 import { pushApp, round } from '../../../support/app-life.ts';
 import { addHost, addRouter, makeControl, type TestControl } from '../../../support/control.ts';
 import { appRow, deploymentRow, instanceRow } from '../../../support/rows.ts';
+import { appUrl } from '../../../support/api.ts';
+import { Matrix } from '../rollout/matrix-world.ts';
 
 let control: TestControl;
 let nonces: StoredNonces;
@@ -108,6 +112,88 @@ describe('an app', () => {
     for (const table of ['instances', 'deployments', 'rollouts', 'releases', 'images', 'config_versions'] as const)
       expect(await db.selectFrom(table).selectAll().execute(), table).toEqual([]);
     expect(await db.selectFrom('apps').select('id').execute()).toHaveLength(2);
+  });
+});
+
+/** `other` comes after each look at apps outside of transactions, until what this returns is called. */
+function afterAppsRead({ store }: TestControl, other: () => Promise<unknown>): () => void {
+  const { db } = store;
+  const hooked = <T extends object>(query: T): T =>
+    new Proxy(query, {
+      get: (_, key) => {
+        const method: unknown = Reflect.get(query, key);
+        if (typeof method !== 'function') return method;
+        return (...args: unknown[]) => {
+          const next: unknown = Reflect.apply(method, query, args);
+          return next instanceof Promise ? next.then((rows) => other().then(() => rows as unknown)) : hooked(next as T);
+        };
+      },
+    });
+  const selectFrom = db.selectFrom.bind(db);
+  const tables = (name: keyof Schema) => (name === 'apps' ? hooked(selectFrom(name)) : selectFrom(name));
+  Object.assign(db, { selectFrom: tables });
+  return () => void Object.assign(db, { selectFrom });
+}
+
+describe('config versions', () => {
+  let m: Matrix;
+  afterEach(() => m.control.close());
+  const set = async (values: Record<string, string>) => {
+    const body = { set: values, unset: [], restart: false };
+    const answer = await m.api.call('PATCH', `${appUrl}/config`, { body });
+    expect(answer.status, JSON.stringify(answer.body)).toBe(200);
+    return answer.body['version'] as number;
+  };
+  const prune = () => pruneRows(m.control, new StoredNonces(m.control.store), Date.now());
+  const cancel = async () => {
+    expect((await m.post('/rollout/cancel')).status).toBeLessThan(300);
+    await m.settle();
+    return (await m.kept()).config;
+  };
+
+  it('that a rollout goes back to stay, though no release names them', async () => {
+    m = await Matrix.in('steady');
+    await set({ X: '1' });
+    await m.enter('canary-manual');
+    await prune();
+    expect(await cancel()).toEqual({ TEXT: 'one', X: '1' });
+  });
+
+  it('of both ways stay where config was changed during a rollout', async () => {
+    m = await Matrix.in('paused');
+    await set({ NEW: '1' });
+    await prune();
+    expect((await m.kept()).config).toEqual({ TEXT: 'two', NEW: '1' });
+    expect(await cancel()).toEqual({ TEXT: 'one', NEW: '1' });
+  });
+
+  it('that are recorded while it looks stay', async () => {
+    m = await Matrix.in('steady');
+    let number = 0;
+    const done = afterAppsRead(m.control, async () => {
+      number++;
+      await m.control.store.transaction(async (trx) => {
+        const app = await trx.selectFrom('apps').selectAll().executeTakeFirstOrThrow();
+        const version = await putConfig(trx, m.control, app, {}, { X: String(number) }, 'key:test');
+        await applyConfig(trx, app.id, version);
+      });
+    });
+    await prune();
+    done();
+    expect(number).toBeGreaterThan(0);
+    expect((await m.kept()).config).toEqual({ X: String(number) });
+  });
+
+  it('that nothing refers to go, but no later one gets their number', async () => {
+    m = await Matrix.in('rolling');
+    const last = await set({ NEW: '1' });
+    await cancel();
+    await prune();
+    expect(await set({ NEW: '2' })).toBeGreaterThan(last);
+    await prune();
+    const left = await m.control.store.db.selectFrom('config_versions').select('version').execute();
+    expect(left.map(({ version }) => version)).not.toContain(last);
+    expect((await m.kept()).config).toEqual({ TEXT: 'one', NEW: '2' });
   });
 });
 
