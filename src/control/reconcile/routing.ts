@@ -9,6 +9,7 @@ import type { RouterStatus, RouteTable } from '../../shared/contracts/routes.ts'
 import { sameJson } from '../deploy/diff.ts';
 import { raiseGenerations } from '../store/instances.ts';
 import type { Store } from '../store/open.ts';
+import type { InstanceRow } from '../store/schema.ts';
 import type { Hub } from '../agents/hub.ts';
 import type { Sealer } from '../secrets.ts';
 import { buildTable, openCertificates } from './table.ts';
@@ -149,7 +150,7 @@ export class Routing {
    * until its host is given up.
    */
   #without(version: number): boolean {
-    return this.#routers.length > 0 && this.#routers.every((id) => (this.#statuses.get(id)?.version ?? -1) >= version);
+    return this.#routers.every((id) => (this.#statuses.get(id)?.version ?? -1) >= version);
   }
 
   #open(instanceId: string): number {
@@ -230,14 +231,14 @@ export class Routing {
   async #stopDrained(now: number): Promise<string[]> {
     const draining = await this.#store.db
       .selectFrom('instances')
-      .select(['id', 'app_id', 'host_id', 'process_type', 'kind', 'drain_version', 'drain_at'])
+      .select(['id', 'app_id', 'host_id', 'kind', 'command', 'was_healthy', 'drain_version', 'drain_at'])
       .where('ended_at', 'is', null)
       .where('desired', '=', 'drain')
       .execute();
     if (draining.length === 0) return [];
     const { version } = this.#table;
     const done = draining.filter((i) => {
-      if (!this.#serves(i) || !this.isTarget(i.app_id, i.process_type)) return true;
+      if (!wasRoutable(i)) return true;
       if (now - (i.drain_at ?? now) >= this.#drainMs) return true;
       // It began to leave after the table was read: the next one is the first without it.
       if (this.#since.has(i.id)) return false;
@@ -264,10 +265,6 @@ export class Routing {
     return [...new Set(done.map((i) => i.app_id))];
   }
 
-  #serves(instance: { kind: string }): boolean {
-    return instance.kind === 'web' || instance.kind === 'service';
-  }
-
   /** Reads the table as it was saved; before that there is none to give to a router. */
   async load(): Promise<void> {
     if (this.#loaded) return;
@@ -288,4 +285,12 @@ export class Routing {
       .onConflict((conflict) => conflict.column('key').doUpdateSet({ value }))
       .execute();
   }
+}
+
+/**
+ * Whether an instance may have stood in some table. That its route or port is gone by now says nothing: routers may
+ * still have the table from before, and requests and connections from then go on.
+ */
+function wasRoutable(row: Pick<InstanceRow, 'kind' | 'command' | 'was_healthy'>): boolean {
+  return (row.kind === 'web' || row.kind === 'service') && row.command === null && row.was_healthy === 1;
 }

@@ -283,6 +283,55 @@ describe('a leaving instance', () => {
     expect(await desired('w1')).toBe('stop');
   });
 
+  it('waits for routers and its requests also where its route has gone', async () => {
+    await control.store.db.deleteFrom('routes').execute();
+    await leave('i1');
+    expect((await control.routing.reconcile()).stopped).toEqual([]);
+    expect(await desired('i1')).toBe('drain');
+    router.acknowledge({ i1: 1 });
+    expect((await control.routing.reconcile()).stopped).toEqual([]);
+    router.acknowledge();
+    expect((await control.routing.reconcile()).stopped).toEqual(['app_1']);
+  });
+
+  it('waits for routers and its connections also where its port has gone', async () => {
+    await control.store.db
+      .insertInto('tcp_ports')
+      .values({ port: 20_000, app_id: 'app_1', process_type: 'db' })
+      .execute();
+    await add('d1', { process_type: 'db', kind: 'service' });
+    await control.routing.reconcile();
+    router.acknowledge({ d1: 1 });
+    await control.store.db.deleteFrom('tcp_ports').execute();
+    await control.routing.reconcile();
+    router.acknowledge({ d1: 1 });
+    await leave('d1', 1000);
+    expect((await control.routing.reconcile(2000)).stopped).toEqual([]);
+    expect((await control.routing.reconcile(30_999)).stopped).toEqual([]);
+    expect((await control.routing.reconcile(31_000)).stopped).toEqual(['app_1']);
+  });
+
+  it('without a route stops after the drain time, also when a router is gone', async () => {
+    await control.store.db.deleteFrom('routes').execute();
+    control.fakeHub.links.delete('r1');
+    await leave('i1', 1000);
+    expect((await control.routing.reconcile(30_999)).stopped).toEqual([]);
+    expect((await control.routing.reconcile(31_000)).stopped).toEqual(['app_1']);
+  });
+
+  it('stops at once where it never was in a table, or no router is there', async () => {
+    control.fakeHub.links.delete('r1');
+    await set('i2', { ready: 0 });
+    await add('i3', { ordinal: 3, was_healthy: 0, state: 'starting', ready: 0 });
+    await leave('i3');
+    expect((await control.routing.reconcile()).stopped).toEqual(['app_1']);
+    expect(await desired('i3')).toBe('stop');
+    await control.store.db.deleteFrom('hosts').where('id', '=', 'r1').execute();
+    await leave('i1');
+    expect((await control.routing.reconcile()).stopped).toEqual(['app_1']);
+    expect(await desired('i1')).toBe('stop');
+  });
+
   it('is remembered over a restart of the server', async () => {
     await leave('i1');
     await control.routing.reconcile();
