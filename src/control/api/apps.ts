@@ -2,10 +2,11 @@
 import * as api from '../../shared/contracts/api.ts';
 import { PaasError } from '../../shared/errors.ts';
 import { formationOf, requireApp } from '../deploy/apps.ts';
-import { endAll, insertDeployment, presentDeployment } from '../deploy/deployments.ts';
+import { endAll, insertDeployment, presentDeployment, unfinished } from '../deploy/deployments.ts';
 import { cancelUselessBuilds, changeEffects, underWay } from '../deploy/during.ts';
+import type { Trx } from '../store/open.ts';
 import { endpoint, type Call, type Endpoint } from './define.ts';
-import { appOf, appPath, audit, nameOf } from './naming.ts';
+import { appOf, appPath, audit, nameOf, refuseDestroying } from './naming.ts';
 import { plan, push } from './push.ts';
 import { restart, scale } from './scaling.ts';
 import { appDetail, appSummaries, instanceRows } from './views.ts';
@@ -118,12 +119,13 @@ async function switchState(call: Call<unknown>, state: 'active' | 'stopped'): Pr
     throw new PaasError('conflict', `${app.name} has no release yet.`, { hint: '`paas push` makes one.' });
   const kind = state === 'active' ? 'start' : 'stop';
   const answer = await call.commit(async (trx) => {
-    const present = await requireApp(trx, nameOf(call.params));
+    const present = refuseDestroying(await requireApp(trx, nameOf(call.params)));
     const active = await underWay(trx, present);
     // Whoever starts it wants it to run, also when the push that starts it now is taken back.
     if (kind === 'start' && active?.rollout)
       await changeEffects(trx, active.rollout, () => ({ stateBefore: 'active' }));
-    if (present.state === state) return { deployment: null };
+    // A stopped app may be about to be started: by a push, say.
+    if (present.state === state && (kind === 'start' || !(await isBusy(trx, app.id)))) return { deployment: null };
     if (kind === 'stop') await endAll(trx, present);
     await trx.updateTable('apps').set({ state }).where('id', '=', app.id).execute();
     const row = await insertDeployment(trx, app.id, {
@@ -140,6 +142,18 @@ async function switchState(call: Call<unknown>, state: 'active' | 'stopped'): Pr
   control.wake.app(app.id);
   control.wake.routes();
   return answer;
+}
+
+/** Whether something else than a stop is under way or waits. */
+async function isBusy(trx: Trx, appId: string): Promise<boolean> {
+  const row = await trx
+    .selectFrom('deployments')
+    .select('id')
+    .where('app_id', '=', appId)
+    .where('kind', '!=', 'stop')
+    .where('state', 'in', unfinished)
+    .executeTakeFirst();
+  return row !== undefined;
 }
 
 async function destroy(call: Call<unknown>): Promise<unknown> {

@@ -79,7 +79,7 @@ async function theSameUnderWay(trx: Trx, { control, body }: Call<Push>, app: App
 }
 
 /** Nothing differs: an answer without a deployment. */
-async function unchanged(call: Call<Push>, app: AppRow): Promise<unknown> {
+function unchanged(call: Call<Push>, app: AppRow): Promise<unknown> {
   const row = {
     id: '',
     app_id: app.id,
@@ -98,6 +98,5 @@ async function unchanged(call: Call<Push>, app: AppRow): Promise<unknown> {
     created_at: Date.now(),
     finished_at: Date.now(),
   };
-  await call.control.store.db.updateTable('apps').set({ state: 'active' }).where('id', '=', app.id).execute();
   return presentDeployment(call.control, { ...row, ...rest });
 }

@@ -1,0 +1,85 @@
+/** Commands for a whole app that meet another one on their way. */
+import { afterEach, describe, expect, it } from 'vitest';
+import { appUrl } from '../../../support/api.ts';
+import { Matrix, pushBody } from '../rollout/matrix-world.ts';
+
+let m: Matrix;
+afterEach(() => m.control.close());
+
+const stop = () => m.post('/stop');
+const destroy = () => m.api.call('DELETE', appUrl);
+const state = async () => (await m.appIfAny())?.state;
+
+/** `other` comes between what the next push has read and what it does. */
+function duringPush(other: () => Promise<unknown>): void {
+  let met = false;
+  m.control.stacks = m.control.stacks.map((stack) => ({
+    ...stack,
+    detect: (context) => stack.detect(context),
+    plan: async (request) => {
+      if (!met) {
+        met = true;
+        await other();
+      }
+      return stack.plan(request);
+    },
+  }));
+}
+
+/** `other` comes just before the next transaction. */
+function beforeCommit(other: () => Promise<unknown>): void {
+  const { store } = m.control;
+  const transaction = store.transaction.bind(store);
+  store.transaction = async (work) => {
+    store.transaction = transaction;
+    await other();
+    return transaction(work);
+  };
+}
+
+describe('stop of a stopped app', () => {
+  it.each(['building', 'queued', 'releasing'] as const)('ends a push under way (%s)', async (underWay) => {
+    m = await Matrix.in('stopped');
+    await m.enter(underWay);
+    const answer = await stop();
+    expect(answer).toMatchObject({ status: 200, body: { deployment: { kind: 'stop' } } });
+    expect(await m.active()).toBeUndefined();
+    expect((await m.open()).filter(({ kind }) => kind === 'push')).toEqual([]);
+    await m.unblock();
+    await m.settle();
+    expect(await state()).toBe('stopped');
+    expect(await m.running()).toEqual([]);
+  });
+
+  it('with nothing under way does nothing', async () => {
+    m = await Matrix.in('stopped');
+    expect(await stop()).toMatchObject({ status: 200, body: { deployment: null } });
+  });
+
+  it('leaves a stop alone that is under way', async () => {
+    m = await Matrix.in('steady');
+    await stop();
+    expect(await stop()).toMatchObject({ status: 200, body: { deployment: null } });
+    expect((await m.open()).map(({ kind }) => kind)).toEqual(['stop']);
+  });
+});
+
+describe('a push of what is in force', () => {
+  it.each([
+    ['stop', stop, 'stopped'],
+    ['destroy', destroy, 'destroying'],
+  ] as const)('takes no %s back that comes meanwhile', async (_, command, expected) => {
+    m = await Matrix.in('steady');
+    duringPush(command);
+    const answer = await m.post('/pushes', await pushBody(m.control, 'one'));
+    expect(answer).toMatchObject({ status: 202, body: { changed: false, state: 'succeeded' } });
+    expect(await state()).toBe(expected);
+  });
+});
+
+it('start takes no destroy back that comes meanwhile', async () => {
+  m = await Matrix.in('stopped');
+  beforeCommit(destroy);
+  expect(await m.post('/start')).toMatchObject({ code: 'conflict' });
+  expect(await state()).toBe('destroying');
+});
