@@ -17,6 +17,7 @@ import { othersRun, runOnce, type OneOff } from '../deploy/once.ts';
 import type { Trx } from '../store/open.ts';
 import type { AppRow, DeploymentRow } from '../store/schema.ts';
 import { defaultMemoryMb } from '../../shared/contracts/app-spec.ts';
+import { capacityProblem } from './capacity.ts';
 import { lastLines } from './evidence.ts';
 import { failDeployment } from './failure.ts';
 
@@ -246,7 +247,11 @@ export async function advanceReleasing(control: Control, app: AppRow, deployment
   // That of a push that was superseded comes to its end first: two at once would be in each other's way.
   if (await othersRun(control, app.id, once.processType, once.tag)) return;
   const row = await runOnce(control, app.id, once);
-  if (row.ended_at === null) return;
+  if (row.ended_at === null) {
+    const problem = row.host_id === null ? await capacityProblem(control, app.id) : null;
+    if (problem) await failDeployment(control, app, deployment, problem);
+    return;
+  }
   const exit = row.exit === null ? null : (JSON.parse(row.exit) as { code: number | null; reason: string });
   if (exit?.code !== 0) {
     const lines = await lastLines(control, app.id, { instance: row.id, n: 20 });

@@ -1,6 +1,7 @@
 import type { PaasError } from '../../shared/errors.ts';
 import type { Control } from '../context.ts';
 import { abandonRollouts, finish } from '../deploy/deployments.ts';
+import { endOnce } from '../deploy/once.ts';
 import type { AppRow, DeploymentRow } from '../store/schema.ts';
 
 /** Ends a deployment with an error that people can act on; the release in force goes on. */
@@ -18,6 +19,7 @@ export async function failDeployment(
       .executeTakeFirstOrThrow();
     // Another deployment may have superseded it meanwhile: the app's rollouts are that one's then.
     if (active === deployment.id) await abandonRollouts(trx, app.id, 'failed');
+    await endOnce(trx, app.id, deployment.id);
     await finish(trx, deployment, { state: 'failed', error });
     if (deployment.release !== null && deployment.release !== app.release) {
       await trx

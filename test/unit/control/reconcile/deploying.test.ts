@@ -210,6 +210,30 @@ describe('a release command', () => {
     expect(await releases()).toEqual(['v1 live', 'v2 failed']);
   });
 
+  it('that finds no room fails the push where no host can come, and is not run later', async () => {
+    control.settings.cluster = { ...control.settings.cluster, maxHosts: 2 };
+    const processes = { web: { kind: 'web', command: './run', instances: 2, memoryMb: 4096 } };
+    const { app_id: appId } = await life.pushApp(world, { spec: { processes } });
+    const failed = await life.pushApp(world, { ...v('two'), spec: { processes, release: './migrate' } });
+    expect(failed.state).toBe('failed');
+    expect(JSON.parse(failed.error!)).toMatchObject({ code: 'no_capacity' });
+    await addHost(control, 'h3');
+    await life.round({ ...world, behave: ends(0) }, appId);
+    expect(await life.instancesOf(control, appId)).toEqual(['web.1 v1 run healthy', 'web.2 v1 run healthy']);
+    expect(await releases()).toEqual(['v1 live', 'v2 failed']);
+  });
+
+  it('that finds no room waits while hosts may come', async () => {
+    control.settings.cluster = { ...control.settings.cluster, maxHosts: 3 };
+    const processes = { web: { kind: 'web', command: './run', instances: 2, memoryMb: 4096 } };
+    const { app_id: appId } = await life.pushApp(world, { spec: { processes } });
+    const { id } = await life.beginPush(control, { ...v('two'), spec: { processes, release: './migrate' } });
+    for (let i = 0; i < 5; i++) await life.round(world, appId);
+    expect((await life.deploymentOf(control, id)).state).toBe('releasing');
+    await addHost(control, 'h3');
+    expect(await life.finished({ ...world, behave: ends(0) }, id)).toMatchObject({ state: 'succeeded', error: null });
+  });
+
   it('before a rollout that fails gives config back too', async () => {
     const { app_id: appId } = await life.pushApp(world, { spec: { config: { STEP: '1' } } });
     const behave: life.Behaviour = (row) => (row.process_type === 'release' ? ends(0)(row) : crashNew(2)(row));
