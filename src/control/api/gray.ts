@@ -13,9 +13,10 @@ import type { Control } from '../context.ts';
 import { requireApp } from '../deploy/apps.ts';
 import { underWay } from '../deploy/during.ts';
 import {
+  beside,
   grayColumn,
   grayOf,
-  grayReleases,
+  grayTable,
   withoutRule,
   withRule,
   type GrayState,
@@ -23,8 +24,9 @@ import {
 } from '../deploy/gray.ts';
 import { releaseRow } from '../deploy/push.ts';
 import type { ReleaseProcesses } from '../deploy/types.ts';
-import type { Trx } from '../store/open.ts';
-import type { AppRow } from '../store/schema.ts';
+import { canaryGray, canaryPercent } from '../reconcile/table.ts';
+import type { Db, Trx } from '../store/open.ts';
+import type { AppRow, RolloutRow } from '../store/schema.ts';
 import { endpoint, type Call, type Endpoint } from './define.ts';
 import { appOf, appPath, audit, nameOf } from './naming.ts';
 
@@ -35,7 +37,10 @@ export const grayEndpoints: Endpoint[] = [
     summary: 'Its gray rules, and what runs for them',
     role: 'viewer',
     response: api.grayView,
-    handle: async (call) => viewOf(await appOf(call)),
+    handle: async (call) => {
+      const app = await appOf(call);
+      return viewOf(app, await moving(call.control.store.db, app));
+    },
   }),
   endpoint({
     method: 'POST',
@@ -71,9 +76,21 @@ const ruleView = ({ id, release, all, by, createdAt }: KeptRule): api.GrayRuleVi
   createdAt: new Date(createdAt).toISOString(),
 });
 
-function viewOf(app: AppRow): api.GrayView {
-  const { rules, releases } = grayOf(app);
-  return { stable: app.release, rules: rules.map(ruleView), releases };
+function viewOf(app: AppRow, rollout: RolloutRow | null): api.GrayView {
+  const state = grayOf(app);
+  return {
+    stable: app.release,
+    rules: state.rules.map(ruleView),
+    releases: beside(state, app.release),
+    rollout: rollout && { release: rollout.to_release, percent: canaryPercent(rollout) },
+  };
+}
+
+/** The rollout that puts another release in the stable one's place; null while there is none. */
+async function moving(db: Db | Trx, { id, release }: AppRow): Promise<RolloutRow | null> {
+  if (release === null) return null;
+  const open = db.selectFrom('rollouts').selectAll().where('app_id', '=', id).where('finished_at', 'is', null);
+  return (await open.where('to_release', '!=', release).executeTakeFirst()) ?? null;
 }
 
 async function add(call: Call<z.infer<typeof api.grayAdd>>): Promise<unknown> {
@@ -96,7 +113,7 @@ async function add(call: Call<z.infer<typeof api.grayAdd>>): Promise<unknown> {
   const rule = { id: newId('gry'), release: body.release, all, by: principal.name, createdAt: Date.now() };
   return change(call, 'gray.add', async (present, trx) => {
     const active = await underWay(trx, present);
-    if (active?.rollout?.to_release === body.release && body.release !== present.release) {
+    if (active?.deployment.release === body.release && body.release !== present.release) {
       throw new PaasError(
         'conflict',
         `v${body.release} is being rolled out: how much of it runs is the rollout's matter.`,
@@ -105,7 +122,7 @@ async function add(call: Call<z.infer<typeof api.grayAdd>>): Promise<unknown> {
         },
       );
     }
-    return withRule(grayOf(present), rule, present.release, counts);
+    return withRule(grayOf(present), rule, counts);
   });
 }
 
@@ -130,7 +147,7 @@ async function change(
     const present = await requireApp(trx, nameOf(call.params));
     const gray = grayColumn(await next(present, trx));
     await trx.updateTable('apps').set({ gray }).where('id', '=', present.id).execute();
-    return viewOf({ ...present, gray });
+    return viewOf({ ...present, gray }, await moving(trx, present));
   });
   await audit(
     call,
@@ -157,23 +174,36 @@ async function test(call: Call<z.infer<typeof api.grayTest>>): Promise<api.GrayT
   );
   const key = Buffer.from(await control.routing.stickyKey(), 'base64url');
   const places = await regionsFor(control, state);
-  const chosen = compileRules(state.rules)({
+  const rollout = await moving(control.store.db, app);
+  const canary = rollout?.canary ? canaryGray(rollout) : undefined;
+  const { rules } = grayTable(state, app.release, canary) ?? { rules: [] };
+  const chosen = compileRules(rules)({
     address: body.ip,
     header: (name) => headers.get(name),
     cookie: (name) => cookies.get(name),
     regions: () => places.of(body.ip),
     share: () => readShare(key, app.id, cookies.get(cookieName) ?? '') ?? shareOfAddress(key, app.id, body.ip),
   });
-  const rule = chosen ? state.rules[chosen.rule]! : null;
-  const release = rule?.release ?? app.release;
+  const rule = (chosen && state.rules[chosen.rule]) ?? null;
+  const isThere = chosen !== null && control.routing.hasEndpoint(app.id, chosen.release);
+  const release = isThere ? chosen.release : app.release;
   const stable = app.release === null ? 'nothing is live' : `v${app.release} is the stable release`;
-  if (!rule) return { release, rule: null, why: `no rule holds${places.but}; ${stable}` };
-  const why = `rule ${chosen!.rule + 1} (${formatConditions(rule.all)}) leads to v${rule.release}${places.but}`;
-  const isThere =
-    !grayReleases(state).includes(rule.release) || control.routing.hasEndpoint(app.id, rule.release)
-      ? ''
-      : `, which has no healthy instance now: ${stable}`;
-  return { release: isThere === '' ? release : app.release, rule: ruleView(rule), why: why + isThere };
+  const missing = ', which has no healthy instance now';
+  if (!rule) {
+    const share = rollout && shareText(rollout, chosen !== null) + (chosen && !isThere ? missing : '');
+    const why = [`no rule holds${places.but}`, ...(chosen && isThere ? [] : [stable]), ...(share ? [share] : [])];
+    return { release, rule: null, why: why.join('; ') };
+  }
+  const leads = `rule ${chosen!.rule + 1} (${formatConditions(rule.all)}) leads to v${rule.release}${places.but}`;
+  return { release, rule: ruleView(rule), why: isThere ? leads : `${leads}${missing}: ${stable}` };
+}
+
+/** @param isAmong whether the client is one of those who get the new release of a canary */
+function shareText(rollout: RolloutRow, isAmong: boolean): string {
+  const percent = canaryPercent(rollout);
+  const to = `v${rollout.to_release}`;
+  if (percent === null) return `${to} is being rolled out, and gets some of these requests already`;
+  return `${percent} % of the clients get ${to}, which is being rolled out: this is ${isAmong ? 'one' : 'none'} of them`;
 }
 
 /**

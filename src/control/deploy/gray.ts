@@ -16,7 +16,10 @@ export interface KeptRule extends GrayRule {
 
 export interface GrayState {
   rules: KeptRule[];
-  /** Instances by release and process type. */
+  /**
+   * Instances by release and process type, of all releases that rules lead to. Those of the stable one wait: they hold
+   * from the moment that another release is stable, however that came about (`beside`).
+   */
   releases: Record<string, Record<string, number>>;
 }
 
@@ -31,25 +34,19 @@ export const grayColumn = (state: GrayState): string | null =>
   state.rules.length === 0 ? null : JSON.stringify(state);
 
 /**
- * With another rule at the end. A release that is not the stable one gets `counts` instances, unless it runs already.
+ * With another rule at the end. Its release gets `counts` instances, unless a rule leads to it already.
  * @throws PaasError conflict where there are too many
  */
-export function withRule(
-  state: GrayState,
-  rule: KeptRule,
-  stable: number | null,
-  counts: Record<string, number>,
-): GrayState {
+export function withRule(state: GrayState, rule: KeptRule, counts: Record<string, number>): GrayState {
   if (state.rules.length >= maxRules) {
     throw new PaasError('conflict', `The app has ${maxRules} gray rules, and may have no more.`, {
       hint: '`paas gray remove` takes one away.',
     });
   }
   const rules = [...state.rules, rule];
-  if (rule.release === stable) return { ...state, rules };
   const releases = { ...state.releases, [rule.release]: state.releases[rule.release] ?? counts };
   if (Object.keys(releases).length > maxReleases) {
-    throw new PaasError('conflict', `${maxReleases} releases run beside the stable one, and no more may.`, {
+    throw new PaasError('conflict', `Rules lead to ${maxReleases} releases, and may lead to no more.`, {
       hint: '`paas gray` lists them; `paas gray remove` ends those that no rule leads to any more.',
     });
   }
@@ -81,7 +78,7 @@ export function scaleGray(
   request: ScaleRequest,
   limits: { hostMemoryMb: number },
 ): { state: GrayState; formation: Formation; changed: string[] } {
-  const counts = app.gray.releases[release];
+  const counts = beside(app.gray, app.stable)[release];
   if (!counts) {
     const stable = release === app.stable;
     throw new PaasError(
@@ -112,13 +109,15 @@ export function scaleGray(
   return { state: { ...app.gray, releases }, formation, changed };
 }
 
-/** Releases that run beside the stable one. */
-export const grayReleases = (state: GrayState): number[] => Object.keys(state.releases).map(Number);
+/** Instances by process type of the releases that run beside the stable one. */
+export function beside({ releases }: GrayState, stable: number | null): GrayState['releases'] {
+  return Object.fromEntries(Object.entries(releases).filter(([release]) => release !== String(stable)));
+}
 
 /** For the route table; undefined where there is nothing to look at. */
-export function grayTable(state: GrayState, canary: Gray | undefined): Gray | undefined {
-  const releases = [...grayReleases(state), ...(canary?.releases ?? [])];
-  if (releases.length === 0) return undefined;
+export function grayTable(state: GrayState, stable: number | null, canary: Gray | undefined): Gray | undefined {
+  if (state.rules.length === 0 && !canary) return undefined;
+  const releases = [...Object.keys(beside(state, stable)).map(Number), ...(canary?.releases ?? [])];
   // What people have decided comes before the share of a rollout.
   const rules = [...state.rules.map(({ release, all }): GrayRule => ({ release, all })), ...(canary?.rules ?? [])];
   return { releases, rules };

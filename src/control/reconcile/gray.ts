@@ -1,20 +1,45 @@
 /** What runs for the gray rules of an app: releases beside the stable one, in numbers of their own. */
-import type { ObservedInstance, Workload } from '../../engines/port.ts';
+import { sameBatch, type ObservedInstance, type Workload } from '../../engines/port.ts';
 import { defaultMemoryMb } from '../../shared/contracts/app-spec.ts';
 import type { Control } from '../context.ts';
 import { formationOf } from '../deploy/apps.ts';
-import { grayOf, grayReleases } from '../deploy/gray.ts';
+import { beside, grayOf } from '../deploy/gray.ts';
 import type { ReleaseProcesses } from '../deploy/types.ts';
 import { releaseRow } from '../deploy/push.ts';
-import { failureOf, settle } from '../rollout/machine.ts';
+import { decide, failureOf, settle, type RolloutDecision, type RolloutInput } from '../rollout/machine.ts';
 import { withStandIns } from '../rollout/stand-ins.ts';
 import type { AppRow, DeploymentRow } from '../store/schema.ts';
 
 /** The instances of an app without those of its gray releases, which rollouts and steady state must not touch. */
 export async function observeStable(control: Control, app: AppRow): Promise<ObservedInstance[]> {
-  const gray = new Set(grayReleases(grayOf(app)));
+  const gray = beside(grayOf(app), app.release);
   const { instances } = await control.engine.observe(app.id);
-  return gray.size === 0 ? instances : instances.filter(({ release }) => !gray.has(release));
+  return instances.filter(({ release }) => !Object.hasOwn(gray, release));
+}
+
+/**
+ * The rollout machine's decision where rules lead to the old release: as many of its instances as are to run beside the
+ * new one afterwards are none of the rollout's business from the beginning, so that who is pinned to it never misses it.
+ * On the way back they are old ones as all others.
+ */
+export function decideBeside(app: AppRow, input: RolloutInput): RolloutDecision {
+  const { from, to, state } = input;
+  const isLeaving = from && from.release !== to.release && (state === 'running' || state === 'paused');
+  const counts = isLeaving ? grayOf(app).releases[from.release] : undefined;
+  if (!from || !counts) return decide(input);
+  const oldTargets = { ...input.oldTargets };
+  const stay = new Set<ObservedInstance>();
+  for (const [type, count] of Object.entries(counts)) {
+    oldTargets[type] = Math.max(0, (oldTargets[type] ?? 0) - count);
+    const own = input.instances.filter((i) => i.processType === type && sameBatch(i, from) && !i.leaving);
+    own.sort((a, b) => Number(b.state === 'healthy') - Number(a.state === 'healthy'));
+    for (const instance of own.slice(0, count)) stay.add(instance);
+  }
+  const decision = decide({ ...input, oldTargets, instances: input.instances.filter((i) => !stay.has(i)) });
+  const wanted = decision.wanted.map((entry) => {
+    return sameBatch(entry, from) ? { ...entry, count: entry.count + (counts[entry.processType] ?? 0) } : entry;
+  });
+  return { ...decision, wanted };
 }
 
 /** Workloads of the gray releases. After a restart old instances stay until the new ones serve. */
@@ -24,7 +49,7 @@ export async function grayWorkloads(control: Control, app: AppRow): Promise<Work
   const { instances } = await control.engine.observe(app.id);
   const formation = formationOf(app);
   const workloads: Workload[] = [];
-  for (const [text, counts] of Object.entries(state.releases)) {
+  for (const [text, counts] of Object.entries(beside(state, app.release))) {
     const release = Number(text);
     const row = await releaseRow(control, app.id, release);
     const processes = row ? (JSON.parse(row.processes) as ReleaseProcesses) : {};
@@ -55,7 +80,7 @@ export async function lookBeside(
   deployment: Pick<DeploymentRow, 'kind' | 'release'>,
 ): Promise<{ there: boolean; failed: ObservedInstance | undefined } | null> {
   const { kind, release } = deployment;
-  const counts = kind === 'scale' && release !== null ? grayOf(app).releases[release] : undefined;
+  const counts = kind === 'scale' && release !== null ? beside(grayOf(app), app.release)[release] : undefined;
   if (!counts) return null;
   const { instances } = await control.engine.observe(app.id);
   const own = instances.filter((instance) => instance.release === release);

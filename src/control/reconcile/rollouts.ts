@@ -10,13 +10,13 @@ import { releaseRow } from '../deploy/push.ts';
 import { routerOfRelease } from '../deploy/release.ts';
 import type { Formation, ReleaseProcesses } from '../deploy/types.ts';
 import { canaryOf, servedPercent, wantedPercent } from '../rollout/canary.ts';
-import { decide, type RolloutDecision, type RolloutInput } from '../rollout/machine.ts';
+import type { RolloutDecision, RolloutInput } from '../rollout/machine.ts';
 import { withStandIns } from '../rollout/stand-ins.ts';
 import type { AppRow, DeploymentRow, RolloutRow } from '../store/schema.ts';
 import { judgeCanary, moveCanary } from './canaries.ts';
 import { capacityProblem } from './capacity.ts';
 import { hostTrouble, lastLines } from './evidence.ts';
-import { grayWorkloads, observeStable } from './gray.ts';
+import { decideBeside, grayWorkloads, observeStable } from './gray.ts';
 import { note } from './note.ts';
 
 export async function advanceRollout(control: Control, app: AppRow, deployment: DeploymentRow): Promise<void> {
@@ -26,7 +26,7 @@ export async function advanceRollout(control: Control, app: AppRow, deployment: 
     .where('id', '=', deployment.rollout_id)
     .executeTakeFirstOrThrow();
   const { input, workloadOf } = await inputOf(control, app, row);
-  const decision = decide(input);
+  const decision = decideBeside(app, input);
   const gray = await grayWorkloads(control, app);
   await control.engine.apply(app.id, [...withStandIns(decision.wanted, input.instances).flatMap(workloadOf), ...gray]);
   if (decision.failure) {

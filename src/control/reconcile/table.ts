@@ -10,10 +10,11 @@ import type { Schema } from '../store/schema.ts';
 
 export type TableContent = Omit<RouteTable, 'version'>;
 
-type RoutedApp = Pick<
-  Schema['apps'],
-  'id' | 'project' | 'environment' | 'name' | 'state' | 'formation' | 'gray' | 'router' | 'maintenance' | 'nginx'
->;
+const routedColumns = [
+  ...(['id', 'project', 'environment', 'name', 'state', 'release', 'formation'] as const),
+  ...(['gray', 'router', 'maintenance', 'nginx'] as const),
+] as const;
+type RoutedApp = Pick<Schema['apps'], (typeof routedColumns)[number]>;
 type RoutedInstance = Pick<
   Schema['instances'],
   'id' | 'app_id' | 'process_type' | 'ordinal' | 'release' | 'address' | 'port'
@@ -32,10 +33,7 @@ export async function buildTable(
   const [routes, ports, apps, instances, canaries, certificates] = await Promise.all([
     db.selectFrom('routes').selectAll().orderBy('host').orderBy('path').execute(),
     db.selectFrom('tcp_ports').selectAll().orderBy('port').execute(),
-    db
-      .selectFrom('apps')
-      .select(['id', 'project', 'environment', 'name', 'state', 'formation', 'gray', 'router', 'maintenance', 'nginx'])
-      .execute(),
+    db.selectFrom('apps').select(routedColumns).execute(),
     db
       .selectFrom('instances')
       .select(['id', 'app_id', 'process_type', 'ordinal', 'release', 'address', 'port'])
@@ -68,7 +66,8 @@ export async function buildTable(
     const key = `${appId}/${processType}`;
     const app = byId.get(appId);
     if (!app || Object.hasOwn(backends, key)) return key;
-    backends[key] = backend(app, processType, byTarget.get(key) ?? [], grayTable(grayOf(app), shares.get(appId)));
+    const gray = grayTable(grayOf(app), app.release, shares.get(appId));
+    backends[key] = backend(app, processType, byTarget.get(key) ?? [], gray);
     return key;
   };
   const tcp: TcpRoute[] = ports.map((p) => ({ port: p.port, backend: backendOf(p.app_id, p.process_type) }));
@@ -146,10 +145,18 @@ function backend(
   };
 }
 
-/** A canary rollout as routers see it: the new release beside all others, with its share of the clients. */
-function canaryGray(row: { to_release: number; canary: string | null; state: string }): Gray {
+type RolloutShare = Pick<Schema['rollouts'], 'to_release' | 'canary' | 'state'>;
+
+/** The part of the clients that gets a canary rollout's new release now; null for other rollouts. */
+export function canaryPercent(row: RolloutShare): number | null {
   const canary = canaryOf(row);
+  if (!canary) return null;
   // On the way back nobody is sent to the new release any more.
-  const percent = canary && ['running', 'paused'].includes(row.state) ? servedPercent(canary) : 0;
+  return ['running', 'paused'].includes(row.state) ? servedPercent(canary) : 0;
+}
+
+/** A canary rollout as routers see it: the new release beside all others, with its share of the clients. */
+export function canaryGray(row: RolloutShare): Gray {
+  const percent = canaryPercent(row) ?? 0;
   return { releases: [row.to_release], rules: [{ release: row.to_release, all: [{ kind: 'percent', percent }] }] };
 }

@@ -45,11 +45,11 @@ export const grayRule = z.object({ release: z.int(), all: z.array(condition).che
 export type GrayRule = z.infer<typeof grayRule>;
 
 /**
- * Releases beside the stable one. The first rule that holds for a request decides its release; with none, or where that
- * release has no instance, the request goes to an endpoint that is of none of `releases`.
+ * Releases beside the stable one. The first rule that holds for a request decides its release, which may be the stable one;
+ * with none, or where that release has no instance, the request goes to an endpoint that is of none of `releases`.
  */
 export const gray = z.object({
-  releases: z.array(z.int()).check(z.minLength(1)),
+  releases: z.array(z.int()),
   rules: z.array(grayRule).check(z.maxLength(100)),
 });
 export type Gray = z.infer<typeof gray>;

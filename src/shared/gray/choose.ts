@@ -2,7 +2,7 @@
 import { BlockList, isIPv6 } from 'node:net';
 import type { Condition, GrayRule } from '../contracts/routes.ts';
 import { maxSearched, readPattern } from './pattern.ts';
-import { shares } from './sticky.ts';
+import { placeIn, shareKeys, shares } from './sticky.ts';
 
 /** What rules look at. Each is asked for only when a rule needs it. */
 export interface Asker {
@@ -21,7 +21,10 @@ export type Choose = (asker: Asker) => { release: number; rule: number } | null;
 
 /** Makes rules ready for use. The choice: the first rule that holds and its release; null when none does. */
 export function compileRules(rules: readonly GrayRule[]): Choose {
-  const compiled = rules.map(({ release, all }) => ({ release, all: all.map(compile) }));
+  const compiled = rules.map(({ release, all }) => ({
+    release,
+    all: all.map((condition) => compile(condition, release)),
+  }));
   return (asker) => {
     for (const [rule, { release, all }] of compiled.entries()) {
       if (all.every((holds) => holds(asker))) return { release, rule };
@@ -30,7 +33,7 @@ export function compileRules(rules: readonly GrayRule[]): Choose {
   };
 }
 
-function compile(condition: Condition): (asker: Asker) => boolean {
+function compile(condition: Condition, release: number): (asker: Asker) => boolean {
   switch (condition.kind) {
     case 'cookie':
       return textTest(condition, (asker) => asker.cookie(condition.name));
@@ -46,7 +49,8 @@ function compile(condition: Condition): (asker: Asker) => boolean {
       return (asker) => asker.regions().includes(condition.region);
     case 'percent': {
       const below = Math.round((condition.percent * shares) / 100);
-      return (asker) => below > 0 && asker.share() < below;
+      const keys = shareKeys(release);
+      return (asker) => below > 0 && placeIn(asker.share(), keys) < below;
     }
   }
 }

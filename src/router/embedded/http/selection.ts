@@ -20,7 +20,7 @@ export class GrayRelease {
   readonly #choose: Choose;
   readonly #regions: RegionsOf;
   readonly #named = new Map<number, LiveEndpoint[]>();
-  /** Those of all other releases. */
+  /** Those that get what no rule is about: of all releases that are not beside the stable one. */
   readonly #others: LiveEndpoint[] = [];
   readonly #all: readonly LiveEndpoint[];
 
@@ -36,8 +36,12 @@ export class GrayRelease {
     this.#regions = regions;
     this.#key = key;
     this.#choose = compileRules(rules);
-    for (const release of releases) this.#named.set(release, []);
-    for (const endpoint of endpoints) (this.#named.get(endpoint.release) ?? this.#others).push(endpoint);
+    const beside = new Set(releases);
+    for (const release of [...releases, ...rules.map((rule) => rule.release)]) this.#named.set(release, []);
+    for (const endpoint of endpoints) {
+      this.#named.get(endpoint.release)?.push(endpoint);
+      if (!beside.has(endpoint.release)) this.#others.push(endpoint);
+    }
     this.#all = endpoints;
   }
 

@@ -16,7 +16,7 @@ int inet_pton(int family, const char *text, void *out);
 local ngx, var = ngx, ngx.var
 local refind = ngx.re.find
 local sub, byte = string.sub, string.byte
-local shares, searched = 10000, 512
+local shares, searched, prime = 10000, 512, 33554393
 local M = {}
 
 local digest, digestLength = ffi.new("unsigned char[32]"), ffi.new("unsigned int[1]")
@@ -108,6 +108,27 @@ local function share(asker)
   return asker.share
 end
 
+-- A share's place in the release's order of them: shareKeys and placeIn of src/shared/gray/sticky.ts. Products stay below 2^53.
+local function place(share, condition, release)
+  local keys = condition.keys
+  if not keys then
+    local key = release
+    keys = {}
+    for i = 1, 4 do
+      key = (key * 48271 + 11) % prime
+      keys[i] = key
+    end
+    condition.keys = keys
+  end
+  local right = share % 100
+  local left = (share - right) / 100
+  for i = 1, 4 do
+    local sum = right + keys[i]
+    left, right = right, (left + sum * sum % prime) % 100
+  end
+  return left * 100 + right
+end
+
 local tests = {
   cookie = function(condition) return text(condition, cookie(condition.name)) end,
   header = function(condition) return text(condition, joined(condition.name)) end,
@@ -126,8 +147,8 @@ local tests = {
     asker.regions = asker.regions or regions.of(asker.meta.regions, asker.bytes)
     return asker.regions[condition.region] == true
   end,
-  percent = function(condition, asker)
-    return condition.below > 0 and share(asker) < condition.below
+  percent = function(condition, asker, release)
+    return condition.below > 0 and place(share(asker), condition, release) < condition.below
   end,
 }
 
@@ -135,17 +156,19 @@ local function holds(rule, asker)
   local all = rule.all
   for i = 1, #all do
     local condition = all[i]
-    if not tests[condition.kind](condition, asker) then return false end
+    if not tests[condition.kind](condition, asker, rule.release) then return false end
   end
   return true
 end
 
 local function sorted(backend)
-  local named, others = {}, {}
-  for _, release in ipairs(backend.gray.releases) do named[release] = {} end
+  local named, beside, others = {}, {}, {}
+  for _, rule in ipairs(backend.gray.rules) do named[rule.release] = {} end
+  for _, release in ipairs(backend.gray.releases) do named[release], beside[release] = {}, true end
   for _, ep in ipairs(backend.eps) do
-    local list = named[ep.release] or others
-    list[#list + 1] = ep
+    local list = named[ep.release]
+    if list then list[#list + 1] = ep end
+    if not beside[ep.release] then others[#others + 1] = ep end
   end
   backend.named, backend.others = named, others
 end

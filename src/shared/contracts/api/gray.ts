@@ -20,6 +20,11 @@ export const grayView = z.object({
   rules: z.array(grayRuleView),
   /** Instances by release and process type of what runs beside the stable release. */
   releases: z.record(z.string(), z.record(z.string(), instanceCount)),
+  /**
+   * What is being rolled out in the stable release's place. `percent` of the clients that no rule is about get it, where
+   * it is a canary; null: it takes over instance by instance.
+   */
+  rollout: z.nullable(z.object({ release: z.int(), percent: z.nullable(z.number()) })),
 });
 export type GrayView = z.infer<typeof grayView>;
 
@@ -27,7 +32,7 @@ export type GrayView = z.infer<typeof grayView>;
 export const grayAdd = z.object({
   release: z.int().check(z.positive()),
   match: z.string().check(z.minLength(1), z.maxLength(2000)),
-  /** Instances of each process type that a route leads to; default: 1. */
+  /** Instances of each web process beside the stable release: now, or when the release is the stable one no more. Default: 1. */
   instances: z.optional(instanceCount),
 });
 

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import {
+  beside,
   grayColumn,
   grayOf,
   grayTable,
@@ -20,8 +21,8 @@ const rule = (id: string, release: number): KeptRule => ({
 
 describe('the gray state of an app', () => {
   it('runs a release as long as some rule leads to it', () => {
-    let state = withRule(none, rule('a', 2), 1, { web: 1 });
-    state = withRule({ ...state, releases: { 2: { web: 3 } } }, rule('b', 2), 1, { web: 1 });
+    let state = withRule(none, rule('a', 2), { web: 1 });
+    state = withRule({ ...state, releases: { 2: { web: 3 } } }, rule('b', 2), { web: 1 });
     expect(state.releases).toEqual({ 2: { web: 3 } });
     state = withoutRule(state, 'a');
     expect(state.releases).toEqual({ 2: { web: 3 } });
@@ -29,30 +30,37 @@ describe('the gray state of an app', () => {
     expect(() => withoutRule(state, 'c')).toThrow('no gray rule c');
   });
 
-  it('starts nothing for a rule that leads to the stable release', () => {
-    expect(withRule(none, rule('a', 1), 1, { web: 1 }).releases).toEqual({});
+  it('has a rule for the stable release run nothing more, until another one is stable', () => {
+    const state = withRule(none, rule('a', 1), { web: 2 });
+    expect(beside(state, 1)).toEqual({});
+    expect(beside(state, 2)).toEqual({ 1: { web: 2 } });
+    expect(beside(withoutRule(state, 'a'), 2)).toEqual({});
   });
 
   it('has bounds', () => {
     let state = none;
-    for (let release = 2; release < 7; release++) state = withRule(state, rule(`r${release}`, release), 1, { web: 1 });
-    expect(() => withRule(state, rule('more', 7), 1, { web: 1 })).toThrow('5 releases run beside');
+    for (let release = 2; release < 7; release++) state = withRule(state, rule(`r${release}`, release), { web: 1 });
+    expect(() => withRule(state, rule('more', 7), { web: 1 })).toThrow('Rules lead to 5 releases');
   });
 
   it('is nothing at all when there is none', () => {
     expect(grayColumn(none)).toBeNull();
     expect(grayOf({ gray: null })).toEqual(none);
-    expect(grayTable(none, undefined)).toBeUndefined();
-    expect(grayTable(withRule(none, rule('a', 1), 1, {}), undefined)).toBeUndefined();
+    expect(grayTable(none, 1, undefined)).toBeUndefined();
   });
 
   it('puts what people have decided before the share of a rollout', () => {
-    const state = withRule(none, rule('a', 2), 1, { web: 1 });
+    const state = withRule(none, rule('a', 2), { web: 1 });
     const canary = { releases: [3], rules: [{ release: 3, all: parseConditions('percent:10') }] };
-    expect(grayTable(state, canary)).toEqual({
-      releases: [2, 3],
-      rules: [{ release: 2, all: parseConditions('percent:5') }, canary.rules[0]],
-    });
+    const rules = [{ release: 2, all: parseConditions('percent:5') }, canary.rules[0]];
+    expect(grayTable(state, 1, canary)).toEqual({ releases: [2, 3], rules });
+  });
+
+  it('keeps the stable release from nobody, whatever leads to it', () => {
+    const state = withRule(none, rule('a', 1), { web: 1 });
+    const rules = [{ release: 1, all: parseConditions('percent:5') }];
+    expect(grayTable(state, 1, undefined)).toEqual({ releases: [], rules });
+    expect(grayTable(state, 2, undefined)).toEqual({ releases: [1], rules });
   });
 });
 

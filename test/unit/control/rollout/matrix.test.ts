@@ -227,11 +227,33 @@ describe.each(states)('%s:', (state) => {
       refused(answer, 'not_found');
       return;
     }
-    if (rolling.includes(state) || goingBack.includes(state)) {
-      refused(answer, 'conflict');
-      return;
-    }
-    ok(answer);
+    // It is made when its release command runs, and is the rollout's matter from then on.
+    expect(state === 'releasing' || rolling.includes(state) || goingBack.includes(state)).toBe(true);
+    refused(answer, 'conflict');
+    await finish(state);
+    expect(await runs()).toEqual([goingBack.includes(state) ? '4 of v1 (512M)' : '4 of v2 (256M)']);
+  });
+
+  it('a gray rule for the release in force holds however the rollout ends', async () => {
+    m = await Matrix.in(state);
+    ok(await m.post('/gray', { release: 1, match: 'cookie:legacy=1' }));
+    await finish(state);
+    const all = await runs();
+    const release = await ended();
+    const beside = all.filter((line) => line.includes('of v1 '));
+    if (state === 'stopped') expect(all).toEqual([]);
+    else expect(beside).toEqual([release === 1 ? '4 of v1 (512M)' : expect.stringMatching(/^1 of v1/)]);
+    if (release !== 1) expect(all).toContainEqual(expect.stringMatching(new RegExp(`^4 of v${release} `)));
+  });
+
+  it('a gray rule for the release in force is no hindrance to cancelling', async () => {
+    m = await Matrix.in(state);
+    if (!deploying.includes(state) || state === 'queued') return;
+    ok(await m.post('/gray', { release: 1, match: 'cookie:legacy=1' }));
+    if (!goingBack.includes(state)) await m.round();
+    ok(await m.post('/rollout/cancel'));
+    await finish(state);
+    expect(await runs()).toEqual(['4 of v1 (512M)']);
   });
 
   it('a route that somebody adds stays, one that somebody removes is gone', async () => {
