@@ -2,10 +2,13 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
+import { compileRules } from '../../../src/shared/gray/choose.ts';
 import { parseConditions } from '../../../src/shared/gray/rules-text.ts';
+import { shareOfAddress } from '../../../src/shared/gray/sticky.ts';
 import { mmdb, place } from '../../support/mmdb.ts';
 import { fetchText, httpServer, type TestServer } from '../../support/wire.ts';
 import type { Bench } from '../router.suite.ts';
+import { stickyKey } from './support.ts';
 
 /** Two versions of one app side by side, and who gets which. */
 export function gray(bench: Bench): void {
@@ -54,6 +57,35 @@ export function gray(bench: Bench): void {
     expect(share).toBeGreaterThan(60);
     expect(share).toBeLessThan(140);
     expect(await Promise.all(Array.from({ length: 200 }, (_, n) => gets(from(n))))).toEqual(first);
+  });
+
+  it('give each release a share of its own of the clients, the same one whatever the router', async () => {
+    const rules = [2, 3, 4711].map((release) => ({ release, all: parseConditions('percent:30') }));
+    const servers = await Promise.all(['1', '2', '3', '4711'].map(version));
+    await bench.serve({ a: { servers, releases: [1, 2, 3, 4711], gray: { releases: [2, 3, 4711], rules } } });
+    const choose = compileRules(rules);
+    const key = Buffer.from(stickyKey, 'base64url');
+    const addresses = Array.from({ length: 200 }, (_, n) => `198.51.100.${n}`);
+    const wanted = addresses.map((address) => {
+      const share = () => shareOfAddress(key, 'app_a', address);
+      const nothing = () => undefined;
+      const chosen = choose({ address, share, header: nothing, cookie: nothing, regions: () => [] });
+      return String(chosen?.release ?? 1);
+    });
+    expect(new Set(wanted).size).toBe(4);
+    expect(await Promise.all(addresses.map((address) => gets({ 'x-forwarded-for': address })))).toEqual(wanted);
+  });
+
+  it('pin clients to the stable release while another one takes its place, and keep it from nobody', async () => {
+    const servers = [await version('old'), await version('new')];
+    const rules = [{ release: 1, all: parseConditions('cookie:legacy=1') }];
+    await bench.serve({ a: { servers, releases: [1, 2], gray: { releases: [], rules } } });
+    const several = async (headers?: Record<string, string>) =>
+      new Set(await Promise.all(Array.from({ length: 30 }, () => gets(headers))));
+    expect(await several({ cookie: 'legacy=1' })).toEqual(new Set(['old']));
+    expect(await several()).toEqual(new Set(['old', 'new']));
+    await bench.serve({ a: { servers: [servers[1]!], releases: [2], gray: { releases: [], rules } } });
+    expect(await several({ cookie: 'legacy=1' })).toEqual(new Set(['new']));
   });
 
   it('let a client keep its version by a cookie when its address changes, and believe no cookie of its own making', async () => {

@@ -3,6 +3,7 @@ import { expect, it } from 'vitest';
 import { appUrl } from '../../../support/api.ts';
 import { healthy } from '../../../support/app-life.ts';
 import { Routing } from '../../../../src/control/reconcile/routing.ts';
+import { beside, grayOf } from '../../../../src/control/deploy/gray.ts';
 import { keptRunning } from '../../../../src/control/deploy/diff.ts';
 import { Matrix, pushBody } from './matrix-world.ts';
 
@@ -16,6 +17,11 @@ function chance(seed: number): (below: number) => number {
 }
 
 const steps = 14;
+
+async function ungray(m: Matrix): Promise<unknown> {
+  const [rule] = grayOf((await m.appIfAny())!).rules;
+  return rule && m.api.call('DELETE', `${appUrl}/gray/${rule.id}`);
+}
 
 async function live(seed: number): Promise<void> {
   const m = await Matrix.in('steady');
@@ -52,6 +58,9 @@ async function live(seed: number): Promise<void> {
       ['pause', () => m.post('/rollout/pause')],
       ['continue', () => m.post('/rollout/continue')],
       ['cancel', () => m.post('/rollout/cancel')],
+      ['gray', async () => m.post('/gray', { release: (await m.appIfAny())?.release ?? 1, match: 'cookie:a=b' })],
+      ['gray of another', () => m.post('/gray', { release: 1 + below(8), match: 'percent:5', instances: 2 })],
+      ['gray removed', () => ungray(m)],
       ['crashes', () => Promise.resolve(m.broken.add(2 + below(6)))],
       ['mended', () => Promise.resolve([...m.broken].map((release) => m.broken.delete(release)))],
       ['agent silent', () => Promise.resolve(control.fakeHub.links.delete('h1'))],
@@ -87,15 +96,21 @@ async function live(seed: number): Promise<void> {
     await m.settle().catch((error: unknown) => {
       throw new Error(what(), { cause: error });
     });
-    const { state, release, epoch, formation } = await m.kept();
-    const runs = await m.running();
+    const { state, release, epoch, formation, gray } = await m.kept();
+    const running = await m.running();
+    const releases = Object.entries(state === 'active' ? beside(grayOf({ gray }), release) : {});
+    for (const [led, counts] of releases) {
+      const own = running.filter((row) => row.release === Number(led) && row.epoch === epoch);
+      expect(own.length, what()).toBe(counts['web']);
+    }
+    const runs = running.filter((row) => !releases.some(([led]) => Number(led) === row.release));
     const wanted = Object.values(formation).reduce((sum, f) => sum + (keptRunning(f.kind) ? f.instances : 0), 0);
     expect(runs.length, what()).toBe(state === 'stopped' ? 0 : wanted);
     for (const row of runs) {
       expect({ release: row.release, epoch: row.epoch }, what()).toEqual({ release, epoch });
       expect(row.memory_mb, what()).toBe(formation[row.process_type]?.memoryMb);
     }
-    expect(await m.served(), what()).toBe(runs.length);
+    expect(await m.served(), what()).toBe(running.length);
     expect(control.errors, what()).toEqual([]);
   } finally {
     await m.control.close();
