@@ -1,6 +1,6 @@
 /** `paas rollout`: who is where, since when, and what is waited for; once, or until the rollout ends. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { InstanceRow, RolloutView } from '../../shared/contracts/api.ts';
+import type { InstanceRow, RolloutResponse } from '../../shared/contracts/api.ts';
 import { fromErrorBody, PaasError } from '../../shared/errors.ts';
 import type { AppScope, Context } from '../command/context.ts';
 import { flag } from '../command/flags.ts';
@@ -33,19 +33,17 @@ export async function watchRollout(context: AppContext, watch: boolean): Promise
   const get = <T>(path: string): Promise<T> => client.request<T>({ method: 'GET', path: `${app.path}${path}`, signal });
   let shown = '';
   for (;;) {
-    const [{ rollout }, instances] = await Promise.all([
-      get<{ rollout: RolloutView | null }>('/rollout'),
-      get<InstanceRow[]>('/instances'),
-    ]);
-    const ended = rollout === null || over.has(rollout.state);
-    const facts = JSON.stringify([rollout, instances.map(({ id, state, ready }) => [id, state, ready])]);
+    const [now, instances] = await Promise.all([get<RolloutResponse>('/rollout'), get<InstanceRow[]>('/instances')]);
+    const { rollout, deployment } = now;
+    const ended = (rollout === null || over.has(rollout.state)) && (!deployment || deployment.finishedAt !== null);
+    const facts = JSON.stringify([now, instances.map(({ id, state, ready }) => [id, state, ready])]);
     // One document of JSON: an error says in it how the rollout stands.
-    const failure = watch && ended ? failureOf(context, rollout) : null;
+    const failure = watch && ended ? failureOf(context, now) : null;
     const due = ui.json ? !watch || (ended && !failure) : !watch || ended || facts !== shown || ui.moving;
     if (due) {
       // From the top of an empty screen (ECMA-48: ED, CUP), where there is one.
       if (watch && ui.moving && !ui.json) await ui.write('\u001b[2J\u001b[H');
-      show(context, rollout, instances);
+      show(context, now, instances);
     }
     shown = facts;
     if (failure) throw failure;
@@ -58,8 +56,9 @@ export async function watchRollout(context: AppContext, watch: boolean): Promise
   }
 }
 
-function show(context: AppContext, rollout: RolloutView | null, instances: readonly InstanceRow[]): void {
-  showRollout(context, rollout);
+function show(context: AppContext, now: RolloutResponse, instances: readonly InstanceRow[]): void {
+  showRollout(context, now);
+  const { rollout } = now;
   const { ui } = context;
   if (ui.json || !rollout || instances.length === 0) return;
   ui.line();
@@ -74,10 +73,20 @@ function show(context: AppContext, rollout: RolloutView | null, instances: reado
 }
 
 /** Why a command that waits for it fails; null where it succeeded. */
-function failureOf({ app }: AppContext, rollout: RolloutView | null): PaasError | null {
+function failureOf({ app }: AppContext, { rollout, deployment }: RolloutResponse): PaasError | null {
+  const details = { rollout, deployment };
+  if (deployment?.rollout === null) {
+    // It ended in the queue, in its build or in its release command, or there was nothing to do.
+    const { state, kind, error } = deployment;
+    if (error) return fromErrorBody({ ...error, details: { ...error.details, ...details } });
+    if (state === 'succeeded') return null;
+    return new PaasError('conflict', `The ${kind} was ${state}.`, {
+      hint: `See \`paas events${app.flags}\`.`,
+      details,
+    });
+  }
   if (rollout === null || rollout.state === 'succeeded') return null;
   const { state, to, error, errorCode } = rollout;
-  const details = { rollout };
   if (state === 'failed') {
     const hint = `Read more: \`paas events${app.flags}\`.`;
     const message = error ?? `The rollout of v${to} failed.`;

@@ -1,15 +1,33 @@
 /** What `paas rollout …` shows. */
-import type { RolloutView } from '../../shared/contracts/api.ts';
+import type { DeploymentState, RolloutResponse, RolloutView } from '../../shared/contracts/api.ts';
 import type { AppScope, Context } from '../command/context.ts';
 import { appCommand, type Command } from '../command/define.ts';
 import { paintState } from '../ui/states.ts';
 import { ago } from '../ui/times.ts';
 import { showAnalysis } from '../ui/traffic.ts';
 
-export function showRollout({ ui, app }: Context & { app: AppScope }, rollout: RolloutView | null): void {
-  ui.show({ rollout }, () => {
-    if (!rollout) ui.line(`${app.name} has had no rollout yet.`);
-    else {
+const waits: Partial<Record<DeploymentState, string>> = {
+  queued: 'what is under way before it',
+  building: 'its build',
+  releasing: 'its release command',
+};
+
+export function showRollout({ ui, app }: Context & { app: AppScope }, { rollout, deployment }: RolloutResponse): void {
+  ui.show({ rollout, deployment }, () => {
+    const isBefore = deployment?.rollout === null && deployment.state !== 'succeeded';
+    if (isBefore) {
+      ui.pairs([
+        [deployment.kind.replace(/^./, (first) => first.toUpperCase()), deployment.id],
+        ['State', paintState(ui.style, deployment.state)],
+        ['Release', deployment.release === null ? '' : `v${deployment.release}`],
+        ['Started', `${ago(deployment.createdAt)} ago`],
+        ['Waits for', waits[deployment.state] ?? ''],
+        ['Failed', deployment.error?.message ?? ''],
+      ]);
+      if (rollout) ui.line();
+    }
+    if (!rollout && !isBefore) ui.line(`${app.name} has had no rollout yet.`);
+    if (rollout) {
       const { id, state, strategy, from, to, startedAt, waitsFor } = rollout;
       ui.pairs([
         ['Rollout', id],
@@ -50,13 +68,13 @@ function canaryPairs(canary: RolloutView['canary']): [string, string][] {
 export function steeringCommand(verb: 'pause' | 'continue' | 'cancel', summary: string, done: string): Command {
   return appCommand({ summary }, async (context) => {
     const { client, signal, app, ui } = context;
-    const { rollout } = await client.request<{ rollout: RolloutView | null }>({
+    const now = await client.request<RolloutResponse>({
       method: 'POST',
       path: `${app.path}/rollout/${verb}`,
       body: {},
       signal,
     });
-    ui.show({ rollout }, () => ui.line(`${done} \`paas rollout status${app.flags}\` shows how it goes.`));
+    ui.show({ ...now }, () => ui.line(`${done} \`paas rollout status${app.flags}\` shows how it goes.`));
     return 0;
   });
 }

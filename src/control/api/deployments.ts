@@ -47,11 +47,7 @@ export const deploymentEndpoints: Endpoint[] = [
     summary: 'The newest rollout',
     role: 'viewer',
     response: api.rolloutResponse,
-    handle: async (call) => {
-      const app = await appOf(call);
-      const row = await newestRollout(call.control, app.id);
-      return { rollout: row ? await rolloutView(call.control, app, row) : null };
-    },
+    handle: async (call) => progressOf(call.control, await appOf(call)),
   }),
   ...(['pause', 'continue', 'cancel'] as const).map((verb) =>
     endpoint({
@@ -74,6 +70,27 @@ function newestRollout(control: Control, appId: string): Promise<RolloutRow | un
     .orderBy('id', 'desc')
     .limit(1)
     .executeTakeFirst();
+}
+
+/** What was begun last counts, and what is active before it: an older rollout says nothing about either. */
+async function progressOf(control: Control, app: AppRow): Promise<api.RolloutResponse> {
+  const rows = await control.store.db
+    .selectFrom('deployments')
+    .selectAll()
+    .where('app_id', '=', app.id)
+    .orderBy('created_at', 'desc')
+    .orderBy('id', 'desc')
+    .limit(100)
+    .execute();
+  const [newest] = rows;
+  const open = rows.filter((row) => row.finished_at === null);
+  const active = open.find(({ id }) => id === app.active_deployment) ?? open.at(-1);
+  const isBefore = active !== undefined && active.rollout_id === null;
+  const row = isBefore ? undefined : await newestRollout(control, app.id);
+  return {
+    rollout: row ? await rolloutView(control, app, row) : null,
+    deployment: newest ? await presentDeployment(control, newest) : null,
+  };
 }
 
 async function rolloutView(control: Control, app: AppRow, row: RolloutRow): Promise<api.RolloutView> {
@@ -114,7 +131,10 @@ function goOn(row: RolloutRow): { canary: string } | Record<string, never> {
   return next ? { canary: JSON.stringify(next) } : {};
 }
 
-async function steer(call: Call<unknown>, verb: 'pause' | 'continue' | 'cancel'): Promise<unknown> {
+/** To whoever repeats a request that was taken. */
+const unsaid: api.RolloutResponse = { rollout: null, deployment: null };
+
+async function steer(call: Call<unknown>, verb: 'pause' | 'continue' | 'cancel'): Promise<api.RolloutResponse> {
   const { control } = call;
   const app = await appOf(call);
   const target = { pause: 'paused', continue: 'running', cancel: 'cancelling' }[verb];
@@ -127,13 +147,13 @@ async function steer(call: Call<unknown>, verb: 'pause' | 'continue' | 'cancel')
       .executeTakeFirst();
     if (row) {
       // It is on its way back already.
-      if (verb === 'cancel' && row.state === 'failing') return { rollout: null };
+      if (verb === 'cancel' && row.state === 'failing') return unsaid;
       const allowed = row.state === 'running' || row.state === 'paused' || row.state === target;
       if (!allowed)
         throw new PaasError('conflict', `The rollout is ${row.state}.`, { hint: 'See `paas rollout status`.' });
       const change = { state: target, ...(verb === 'continue' ? goOn(row) : {}) };
       await trx.updateTable('rollouts').set(change).where('id', '=', row.id).execute();
-      return { rollout: null };
+      return unsaid;
     }
     const present = await requireApp(trx, nameOf(call.params));
     const deployment = await trx
@@ -152,7 +172,7 @@ async function steer(call: Call<unknown>, verb: 'pause' | 'continue' | 'cancel')
       });
     }
     await endActive(trx, { ...present, active_deployment: deployment.id }, 'cancelled');
-    return { rollout: null };
+    return unsaid;
   });
   const deployment = await control.store.db
     .selectFrom('deployments')
@@ -162,8 +182,7 @@ async function steer(call: Call<unknown>, verb: 'pause' | 'continue' | 'cancel')
   if (verb === 'cancel' && deployment?.build_id != null) await control.builds.cancel(deployment.build_id);
   await audit(call, `rollout.${verb}`, app, `rollout: ${verb}`, deployment ? { deployment: deployment.id } : {});
   control.wake.app(app.id);
-  const row = await newestRollout(control, app.id);
-  return { rollout: row ? await rolloutView(control, app, row) : null };
+  return progressOf(control, app);
 }
 
 /** Events of the deployment, output of its build, and at the end the deployment itself. */

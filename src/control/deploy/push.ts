@@ -186,16 +186,23 @@ async function configOfRelease(control: Control, release: ReleaseRow): Promise<C
   return openConfig(control, release.app_id, release.config_version);
 }
 
-/** How the new release takes over: flags before the manifest. */
-export function rolloutPlan(push: Push): Pick<RolloutWish, 'strategy' | 'maxInFlight' | 'canary'> {
-  const plan = { ...push.spec.rollout, ...defined(push) };
+/** How the new release takes over: flags before the manifest, also where they contradict it by what only they imply. */
+export function rolloutPlan(
+  push: Flags & { spec: Pick<Push['spec'], 'rollout'> },
+): Pick<RolloutWish, 'strategy' | 'maxInFlight' | 'canary'> {
+  const flags = defined(push);
+  const clock = flags.stepWaitMs !== undefined && flags.manual === undefined ? { manual: false } : {};
+  const isStepped = flags.steps !== undefined || flags.stepWaitMs !== undefined || flags.manual === true;
+  const plan = { ...push.spec.rollout, ...(isStepped ? { strategy: 'canary' as const } : {}), ...flags, ...clock };
   const strategy = plan.strategy ?? 'rolling';
   const { steps, stepWaitMs: waitMs, manual, analysis } = plan;
   const canary = strategy === 'canary' ? newCanary({ steps, waitMs, manual, analysis }) : undefined;
   return { strategy, maxInFlight: plan.maxInFlight, canary };
 }
 
-const defined = ({ strategy, maxInFlight, steps, stepWaitMs, manual, analysis }: Push): Partial<Push> =>
+type Flags = Pick<Push, 'strategy' | 'maxInFlight' | 'steps' | 'stepWaitMs' | 'manual' | 'analysis'>;
+
+const defined = ({ strategy, maxInFlight, steps, stepWaitMs, manual, analysis }: Flags): Partial<Flags> =>
   Object.fromEntries(
     Object.entries({ strategy, maxInFlight, steps, stepWaitMs, manual, analysis }).filter(
       ([, value]) => value !== undefined,

@@ -1,6 +1,7 @@
 /** Releases and rollouts in the HTTP API (A: the app's path). */
 import * as z from 'zod/mini';
 import { strategy } from '../app-spec.ts';
+import { deployment } from './apps.ts';
 
 const iso = z.string();
 
@@ -79,4 +80,12 @@ export const rolloutView = z.object({
   ),
 });
 export type RolloutView = z.infer<typeof rolloutView>;
-export const rolloutResponse = z.object({ rollout: z.nullable(rolloutView) });
+
+/** GET A/rollout; POST A/rollout/pause, continue, cancel */
+export const rolloutResponse = z.object({
+  /** The one under way, else the last one; null also while what was begun last has not come so far. */
+  rollout: z.nullable(rolloutView),
+  /** What was begun last: its rollout is null while it is queued, built or released, and where it ended before. */
+  deployment: z.nullable(deployment),
+});
+export type RolloutResponse = z.infer<typeof rolloutResponse>;

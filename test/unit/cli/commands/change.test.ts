@@ -170,7 +170,7 @@ describe('paas rollout --watch', () => {
   };
 
   it('ends as the push does, with one document of JSON', async () => {
-    cli.api({ [`GET ${shop}/rollout`]: { rollout }, [`GET ${shop}/instances`]: [] });
+    cli.api({ [`GET ${shop}/rollout`]: { rollout, deployment: null }, [`GET ${shop}/instances`]: [] });
     const { code, json } = await cli.paas(['rollout', '--watch', '-a', 'shop', '--json']);
     expect({ code, json: json() }).toMatchObject({
       code: 7,
@@ -178,5 +178,29 @@ describe('paas rollout --watch', () => {
     });
     const plain = await cli.paas(['rollout', '--watch', '-a', 'shop']);
     expect(plain).toMatchObject({ code: 7, stdout: expect.stringContaining('rol_1') as string });
+  });
+
+  it('waits for a push that is built still, whatever the rollout before it came to, and tells why it failed', async () => {
+    const push = {
+      id: 'dep_2',
+      kind: 'push',
+      release: null,
+      rollout: null,
+      createdAt: rollout.startedAt,
+      finishedAt: null,
+    };
+    const building = { rollout: null, deployment: { ...push, state: 'building', error: null } };
+    const error = { code: 'build_failed', message: 'npm ci ended with 1.', hint: 'Read it.', details: {} };
+    const failed = { ...push, state: 'failed', finishedAt: rollout.startedAt, error };
+    let asked = 0;
+    cli.api({
+      [`GET ${shop}/rollout`]: () => (++asked < 3 ? building : { rollout, deployment: failed }),
+      [`GET ${shop}/instances`]: [],
+    });
+    const { code, stdout, stderr } = await cli.paas(['rollout', '--watch', '-a', 'shop']);
+    expect(code).toBe(8);
+    expect(stdout).toMatch(/Push +dep_2\nState +building\n.*Waits for +its build\n/s);
+    expect(stdout).toMatch(/Failed +npm ci ended with 1/);
+    expect(stderr).toContain('npm ci ended with 1.');
   });
 });
