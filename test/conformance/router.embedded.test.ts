@@ -89,6 +89,28 @@ describe('the embedded router process', () => {
     expect((await fetchText(url, { headers, method: 'POST', body: 'x' })).status).toBe(502);
   });
 
+  it('tells no length of its own where an answer of HTTP/2 has none', async () => {
+    const { router } = await running();
+    const app = cleanUp.add(
+      await http2Server((stream, { ':path': path }) => {
+        stream.respond({ ':status': Number(path?.slice(1)) }, { endStream: true });
+      }),
+    );
+    const { url } = await router.apply(tableOf({ k: { servers: [app], protocol: 'h2c' } }));
+    const session = await http2Client(url);
+    cleanUp.add({ close: () => session.destroy() });
+    for (const [method, path] of [
+      ['HEAD', '/200'],
+      ['GET', '/304'],
+      ['GET', '/204'],
+    ] as const) {
+      const streamed = await ask(session, { ':authority': 'k.test', ':method': method, ':path': path });
+      const plain = await fetchText(`${url}${path}`, { method, headers: { host: 'k.test' } });
+      for (const { headers, status } of [streamed, plain])
+        expect([status, headers['content-length']]).toEqual([Number(path.slice(1)), undefined]);
+    }
+  });
+
   it('ends a connection whose client resets stream after stream', async () => {
     const { router } = await running();
     const app = cleanUp.add(await httpServer((request, response) => void request.pipe(response)));

@@ -11,6 +11,7 @@ import {
   type ServerHttp2Stream,
 } from 'node:http2';
 import type { AddressInfo } from 'node:net';
+import { tcpServer, type TestServer } from './wire.ts';
 
 export interface Http2Answer {
   status: number;
@@ -91,4 +92,44 @@ export async function http2Server(
         for (const session of sessions) session.destroy();
       }),
   };
+}
+
+/**
+ * A server of bytes that answers every request with this status, whatever HTTP thinks of it: node:http2 would not send it.
+ * @param ended the answer is its head alone; else content follows
+ */
+export function http2StatusServer(status: string, ended: boolean): Promise<TestServer> {
+  const frame = (type: number, flags: number, stream: number, payload = Buffer.alloc(0)): Buffer => {
+    const head = Buffer.alloc(9);
+    head.writeUIntBE(payload.length, 0, 3);
+    head.writeUInt8(type, 3);
+    head.writeUInt8(flags, 4);
+    head.writeUInt32BE(stream, 5);
+    return Buffer.concat([head, payload]);
+  };
+  const [data, headers, settings] = [0, 1, 4];
+  const [endStream, ack, endHeaders] = [1, 1, 4];
+  // RFC 7541: a literal field (6.2.2) whose name is the static table's 8th, `:status`.
+  const block = Buffer.from(`\x08${String.fromCharCode(status.length)}${status}`, 'latin1');
+  return tcpServer((socket) => {
+    let bytes = Buffer.alloc(0);
+    let preface = 24;
+    socket.write(frame(settings, 0, 0));
+    socket.on('data', (more) => {
+      bytes = Buffer.concat([bytes, more]);
+      for (;;) {
+        const size = preface || (bytes.length < 9 ? Infinity : 9 + bytes.readUIntBE(0, 3));
+        if (bytes.length < size) return;
+        const taken = bytes.subarray(0, size);
+        bytes = bytes.subarray(size);
+        if (preface > 0) preface = 0;
+        else if (taken[3] === settings && taken[4] !== ack) socket.write(frame(settings, ack, 0));
+        else if (taken[3] === headers) {
+          const stream = taken.readUInt32BE(5);
+          socket.write(frame(headers, endHeaders | (ended ? endStream : 0), stream, block));
+          if (!ended) socket.write(frame(data, endStream, stream, Buffer.from('body')));
+        }
+      }
+    });
+  });
 }

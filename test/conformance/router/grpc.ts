@@ -2,7 +2,14 @@ import { once } from 'node:events';
 import { constants, type ClientHttp2Session, type IncomingHttpHeaders, type ServerHttp2Stream } from 'node:http2';
 import { expect, it } from 'vitest';
 import { certificateFor, trusted } from '../../support/certificates.ts';
-import { answerOf, ask, http2Client, http2Server, type TestHttp2Server } from '../../support/http2.ts';
+import {
+  answerOf,
+  ask,
+  http2Client,
+  http2Server,
+  http2StatusServer,
+  type TestHttp2Server,
+} from '../../support/http2.ts';
 import { fetchText, freePort, httpServer } from '../../support/wire.ts';
 import type { Bench } from '../router.suite.ts';
 
@@ -106,6 +113,17 @@ export function grpc(bench: Bench): void {
   it('answers 502 for an instance that does not speak HTTP/2', async () => {
     const session = await connected(bench.cleanUp.add(await httpServer((_request, response) => response.end('no'))));
     expect((await ask(session, call, 'x')).status).toBe(502);
+  });
+
+  it.each([true, false])('answers 502 for a status that is none (with its head alone: %s)', async (ended) => {
+    for (const status of ['099', '000', '101']) {
+      const session = await connected(bench.cleanUp.add(await http2StatusServer(status, ended)));
+      for (const what of [call, { ...call, ':method': 'GET' }]) expect((await ask(session, what)).status).toBe(502);
+      const answer = await fetchText(bench.url, { headers: { host: 'g.test' } });
+      expect(answer.status).toBe(502);
+    }
+    const session = await connected(await echo());
+    expect((await ask(session, call, 'x')).status).toBe(200);
   });
 
   it('lets calls under way go on when their instance leaves the table, and sends it no more', async () => {

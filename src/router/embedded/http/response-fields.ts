@@ -91,7 +91,7 @@ function framingOf(head: ResponseHead, method: string, coding: string, length: n
 }
 
 /** Responses that end with their head, whatever their fields say. */
-function hasNoBody(status: number, method: string): boolean {
+export function hasNoBody(status: number, method: string): boolean {
   return method === 'HEAD' || status === 204 || status === 304 || status < 200;
 }
 

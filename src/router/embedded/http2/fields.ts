@@ -71,8 +71,10 @@ export function requestText(raw: RawHeaders, ended: boolean): string {
 /**
  * A response's head as HTTP/1.1 would have it. A body of untold length, or one that trailers may follow, is `chunked`.
  * @param ended the stream ended with its head
+ * @param bodyless it has no body whatever its length says (HEAD, 204, 304): what it does not tell is not told for it
  */
-export function responseFields(raw: RawHeaders, ended: boolean): string {
+export function responseFields(raw: RawHeaders, ended: boolean, bodyless: boolean): string {
+  if (bodyless) return fieldLines(raw);
   const length = valueOf(raw, 'content-length');
   if (ended) return fieldLines(raw) + (length === undefined ? 'content-length: 0\r\n' : '');
   const trailers =

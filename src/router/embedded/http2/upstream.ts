@@ -4,8 +4,9 @@ import { constants, type ClientHttp2Stream } from 'node:http2';
 import type { LiveEndpoint } from '../endpoints.ts';
 import type { HeldUpstream, Upstream } from '../http/ends.ts';
 import { HttpError, type ResponseHead } from '../http/grammar.ts';
-import { responseFacts } from '../http/response-fields.ts';
+import { hasNoBody, responseFacts } from '../http/response-fields.ts';
 import type { ResponseSink } from '../http/upstream.ts';
+import { unexpected } from '../unexpected.ts';
 import { fieldLines, headerList, responseFields, type RawHeaders } from './fields.ts';
 import { Http2Link, type Ready } from './link.ts';
 import { StreamOutput, type StreamWriter } from './output.ts';
@@ -74,8 +75,8 @@ export class StreamUpstream implements Upstream, HeldUpstream, StreamWriter {
     on('headers', (raw) => this.#sink?.onInterim(...this.#headOf(raw, true)));
     on('response', (raw, flags) => this.#onResponse(raw, (flags & NGHTTP2_FLAG_END_STREAM) !== 0));
     on('trailers', (raw) => (this.#trailers = fieldLines(raw)));
-    stream.on('data', (content: Buffer) => this.#onData(content));
-    stream.on('end', () => this.#onEnd());
+    stream.on('data', (content: Buffer) => this.#reading(() => this.#onData(content)));
+    stream.on('end', () => this.#reading(() => this.#onEnd()));
     stream.on('drain', () => this.#sink?.onDrain());
     stream.on('error', (error: Error) => (this.#error = error.message));
     stream.on('close', () => this.#onClose());
@@ -102,23 +103,27 @@ export class StreamUpstream implements Upstream, HeldUpstream, StreamWriter {
     sink?.onBroken('timeout', '');
   }
 
-  /** Runs what reads something of the instance's, which may be nonsense. */
+  /** Runs what reads something of the instance's: whatever it sends costs no more than its own request. */
   #reading(act: () => void): void {
+    const sink = this.#sink;
     try {
       act();
     } catch (error) {
-      if (!(error instanceof HttpError)) throw error;
-      const sink = this.#sink;
+      if (!(error instanceof HttpError)) unexpected('an answer of HTTP/2', error);
       this.destroy();
-      sink?.onBroken('invalid', error.message);
+      sink?.onBroken('invalid', error instanceof Error ? error.message : String(error));
     }
   }
 
   #headOf(raw: RawHeaders, ended: boolean): [ResponseHead, ReturnType<typeof responseFacts>] {
-    const status = Number(raw[raw.indexOf(':status') + 1]);
-    const fields = status < 200 ? fieldLines(raw) : responseFields(raw, ended);
+    const text = raw[raw.indexOf(':status') + 1] ?? '';
+    // nghttp2 takes any three digits but 101.
+    if (!statusForm.test(text)) throw new HttpError(502, 'its status is malformed');
+    const status = Number(text);
+    const method = this.#sink?.method ?? '';
+    const fields = status < 200 ? fieldLines(raw) : responseFields(raw, ended, hasNoBody(status, method));
     const head: ResponseHead = { status, reason: STATUS_CODES[status] ?? '', minor: 1, fields };
-    return [head, responseFacts(head, this.#sink?.method ?? '')];
+    return [head, responseFacts(head, method)];
   }
 
   #onResponse(raw: RawHeaders, ended: boolean): void {
@@ -173,6 +178,8 @@ export class StreamUpstream implements Upstream, HeldUpstream, StreamWriter {
     this.#link.leave(this.#ready);
   }
 }
+
+const statusForm = /^[1-9][0-9]{2}$/;
 
 /** RFC 9113, 7. */
 const errorNames = [

@@ -43,14 +43,14 @@ describe('requests of HTTP/2 in the form of HTTP/1.1', () => {
 
 describe('responses', () => {
   it('are chunked where their length is not told, or where trailers may follow', () => {
-    expect(responseFields([':status', '200', 'x', '1'], false)).toBe('x: 1\r\ntransfer-encoding: chunked\r\n');
-    expect(responseFields([':status', '200', 'content-length', '4'], false)).toBe('content-length: 4\r\n');
+    expect(responseFields([':status', '200', 'x', '1'], false, false)).toBe('x: 1\r\ntransfer-encoding: chunked\r\n');
+    expect(responseFields([':status', '200', 'content-length', '4'], false, false)).toBe('content-length: 4\r\n');
     const grpc = [':status', '200', 'content-type', 'application/grpc+proto', 'content-length', '4'];
-    expect(responseFields(grpc, false)).toContain('transfer-encoding: chunked');
+    expect(responseFields(grpc, false, false)).toContain('transfer-encoding: chunked');
   });
 
   it('are empty where they end with their head', () => {
-    expect(responseFields([':status', '200', 'grpc-status', '12'], true)).toBe(
+    expect(responseFields([':status', '200', 'grpc-status', '12'], true, false)).toBe(
       'grpc-status: 12\r\ncontent-length: 0\r\n',
     );
   });
