@@ -248,7 +248,7 @@ export async function advanceReleasing(control: Control, app: AppRow, deployment
   if (await othersRun(control, app.id, once.processType, once.tag)) return;
   const row = await runOnce(control, app.id, once);
   if (row.ended_at === null) {
-    const problem = row.host_id === null ? await capacityProblem(control, app.id) : null;
+    const problem = row.host_id === null ? await capacityProblem(control, app.id, [row]) : null;
     if (problem) await failDeployment(control, app, deployment, problem);
     return;
   }

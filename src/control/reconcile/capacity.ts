@@ -5,18 +5,25 @@ import type { Control } from '../context.ts';
 const attemptsUntilStuck = 3;
 
 /**
- * Why an app's waiting instances will not be placed: no host has room, none is coming, none may be created, and nothing
- * is about to leave. Null while waiting is worthwhile.
+ * Why those of some instances of an app that wait for a host will not be placed: no host has room, none is coming, none
+ * may be created, and nothing is about to leave. Null while waiting is worthwhile.
+ * @param among whose waiting matters: a task or cron run without room is nothing to a rollout
  */
-export async function capacityProblem(control: Control, appId: string): Promise<PaasError | null> {
+export async function capacityProblem(
+  control: Control,
+  appId: string,
+  among: readonly { id: string }[],
+): Promise<PaasError | null> {
   const { db } = control.store;
-  const waiting = await db
+  const rows = await db
     .selectFrom('instances')
-    .select(['process_type', 'ordinal', 'memory_mb'])
+    .select(['id', 'process_type', 'ordinal', 'memory_mb'])
     .where('app_id', '=', appId)
     .where('ended_at', 'is', null)
     .where('host_id', 'is', null)
     .execute();
+  const ids = new Set(among.map(({ id }) => id));
+  const waiting = rows.filter(({ id }) => ids.has(id));
   const [first] = waiting;
   if (!first) return null;
   const { hostMemoryMb, maxHosts } = control.settings.cluster;

@@ -56,7 +56,7 @@ export async function judgeConvergence(
       });
       await end(control, deployment, error);
     } else {
-      const problem = await capacityProblem(control, appId);
+      const problem = await capacityProblem(control, appId, (await control.engine.observe(appId)).instances);
       if (problem) await end(control, deployment, problem);
     }
   }

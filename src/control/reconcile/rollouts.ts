@@ -35,7 +35,7 @@ export async function advanceRollout(control: Control, app: AppRow, deployment: 
     return;
   }
   if (decision.state === 'running' || decision.state === 'failing' || decision.state === 'cancelling') {
-    const problem = await capacityProblem(control, app.id);
+    const problem = await capacityProblem(control, app.id, input.instances);
     if (problem && decision.state === 'running') return turnBack(control, app, deployment, row, problem);
     // Going back is as far as it can be; the steady state goes on trying.
     if (problem) return wentBack(control, app, deployment, row, decision.state === 'failing' ? 'failed' : 'cancelled');
