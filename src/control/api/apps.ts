@@ -4,7 +4,7 @@ import { PaasError } from '../../shared/errors.ts';
 import { formationOf, requireApp } from '../deploy/apps.ts';
 import { endAll, insertDeployment, presentDeployment, unfinished } from '../deploy/deployments.ts';
 import { cancelUselessBuilds, changeEffects, underWay } from '../deploy/during.ts';
-import type { Trx } from '../store/open.ts';
+import type { Db, Trx } from '../store/open.ts';
 import { endpoint, type Call, type Endpoint } from './define.ts';
 import { appOf, appPath, audit, nameOf, refuseDestroying } from './naming.ts';
 import { plan, push } from './push.ts';
@@ -115,7 +115,8 @@ export const appEndpoints: Endpoint[] = [
 async function switchState(call: Call<unknown>, state: 'active' | 'stopped'): Promise<unknown> {
   const { control } = call;
   const app = await appOf(call);
-  if (app.release === null)
+  // A first push that is under way can be stopped, but there is nothing yet to start.
+  if (app.release === null && (state === 'active' || !(await isBusy(control.store.db, app.id))))
     throw new PaasError('conflict', `${app.name} has no release yet.`, { hint: '`paas push` makes one.' });
   const kind = state === 'active' ? 'start' : 'stop';
   const answer = await call.commit(async (trx) => {
@@ -145,7 +146,7 @@ async function switchState(call: Call<unknown>, state: 'active' | 'stopped'): Pr
 }
 
 /** Whether something else than a stop is under way or waits. */
-async function isBusy(trx: Trx, appId: string): Promise<boolean> {
+async function isBusy(trx: Db | Trx, appId: string): Promise<boolean> {
   const row = await trx
     .selectFrom('deployments')
     .select('id')

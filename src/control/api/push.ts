@@ -43,7 +43,8 @@ export async function push(call: Call<Push>): Promise<unknown> {
     outcome.routes.add.length + outcome.routes.remove.length === 0;
   if (known && same && known.active_deployment === null && known.state === 'active') return unchanged(call, known);
   const made = await call.commit(async (trx) => {
-    const app = (await findApp(trx, name)) ?? (await insertApp(trx, name));
+    const present = await findApp(trx, name);
+    const app = present ? refuseDestroying(present) : await insertApp(trx, name);
     const joined = await theSameUnderWay(trx, call, app);
     if (joined) return { joined: true, deployment: await presentDeployment(control, joined, trx) };
     const busy = app.active_deployment !== null && body.concurrent === 'wait';

@@ -83,3 +83,24 @@ it('start takes no destroy back that comes meanwhile', async () => {
   expect(await m.post('/start')).toMatchObject({ code: 'conflict' });
   expect(await state()).toBe('destroying');
 });
+
+it('stop ends the first push of an app', async () => {
+  m = await Matrix.in('steady');
+  const first = appUrl.replace(/[^/]+$/, 'first');
+  await m.control.store.db.updateTable('hosts').set({ roles: '["compute"]' }).execute();
+  const call = (method: 'POST' | 'GET', path: string, body?: unknown) => m.api.call(method, first + path, { body });
+  expect((await call('POST', '/start', {})).status).toBe(404);
+  await call('POST', '/pushes', await pushBody(m.control, 'one'));
+  expect(await call('POST', '/start', {})).toMatchObject({ status: 409 });
+  expect(await call('POST', '/stop', {})).toMatchObject({ status: 200, body: { deployment: { kind: 'stop' } } });
+  const { body } = await call('GET', '/rollout');
+  expect(body).toMatchObject({ rollout: null, deployment: { kind: 'stop' } });
+});
+
+it('a push that meets a destroy on its way is refused, and is not lost with the app', async () => {
+  m = await Matrix.in('steady');
+  duringPush(destroy);
+  const answer = await m.post('/pushes', await pushBody(m.control, 'two'));
+  expect(answer).toMatchObject({ status: 409 });
+  expect(await m.active()).toBeUndefined();
+});
