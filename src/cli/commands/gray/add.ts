@@ -9,9 +9,10 @@ export default appCommand(
   {
     summary: 'lead some of the requests to a release',
     description:
-      'The release runs beside the one in force until no rule leads to it any more. Rules are looked at in their order; the\n' +
-      'first one that holds decides. Conditions: cookie:NAME=VALUE, header:NAME=VALUE, device:~EXPRESSION, ip:10.2.0.0/16,\n' +
-      'region:CN-31, percent:5, joined by ` and `. `~` instead of `=` searches for a regular expression.',
+      'The release runs beside the one in force until no rule leads to it any more; the one in force itself stays beside the\n' +
+      'next one. Rules are looked at in their order; the first one that holds decides. Conditions: cookie:NAME=VALUE,\n' +
+      'header:NAME=VALUE, device:~EXPRESSION, ip:10.2.0.0/16, region:CN-31, percent:5, joined by ` and `. `~` instead of `=`\n' +
+      'searches for a regular expression. `percent:5` is 5 % of those who come to the rule, always the same ones.',
     args: { app: { summary: 'its name' } },
     flags: {
       to: flag.text({ value: 'vN', summary: 'the release' }),
@@ -22,6 +23,7 @@ export default appCommand(
       ["paas gray add shop --to v13 --match 'cookie:beta=1'", 'who has the cookie'],
       ["paas gray add shop --to v13 --match 'device:~Mi ?Note and percent:20'", 'a fifth of those with such a device'],
       ["paas gray add shop --to v13 --match 'ip:10.2.0.0/16'", 'an office'],
+      ["paas gray add shop --to v12 --match 'cookie:legacy=1'", 'v12 is in force: they keep it when v13 comes'],
       ["paas gray add shop --to v13 --match 'region:CN-31'", 'a region; needs `paas up --regions FILE`'],
     ],
   },

@@ -89,6 +89,8 @@ async function live(seed: number): Promise<void> {
             exit: { code: 0, signal: null, reason: 'exited', at: '' },
           };
     control.fakeHub.links.add('h1').add('r');
+    // The last command may have ended at once, or have been a control plane that knows of no router yet.
+    for (let i = 0; i < 2; i++) await m.round();
     for (let i = 0; i < 12 && (await m.open()).length > 0; i++) {
       if (await m.rollout()) await m.post('/rollout/continue');
       for (let j = 0; j < 8; j++) await m.round();
