@@ -7,7 +7,7 @@ import { asPaasError, PaasError } from '../../shared/errors.ts';
 import { compileRules } from '../../shared/gray/choose.ts';
 import { openRegions, type RegionsOf } from '../../shared/gray/regions.ts';
 import { formatConditions, parseConditions } from '../../shared/gray/rules-text.ts';
-import { cookieName, readShare, shareOfAddress } from '../../shared/gray/sticky.ts';
+import { cookieOf, readShare, shareOfAddress } from '../../shared/gray/sticky.ts';
 import { newId } from '../../shared/ids.ts';
 import type { Control } from '../context.ts';
 import { requireApp } from '../deploy/apps.ts';
@@ -182,7 +182,7 @@ async function test(call: Call<z.infer<typeof api.grayTest>>): Promise<api.GrayT
     header: (name) => headers.get(name),
     cookie: (name) => cookies.get(name),
     regions: () => places.of(body.ip),
-    share: () => readShare(key, app.id, cookies.get(cookieName) ?? '') ?? shareOfAddress(key, app.id, body.ip),
+    share: () => readShare(key, app.id, cookies.get(cookieOf(app.id)) ?? '') ?? shareOfAddress(key, app.id, body.ip),
   });
   const rule = (chosen && state.rules[chosen.rule]) ?? null;
   const isThere = chosen !== null && control.routing.hasEndpoint(app.id, chosen.release);

@@ -10,7 +10,8 @@
 import { createHmac, timingSafeEqual } from 'node:crypto';
 
 export const shares = 10_000;
-export const cookieName = '__paas_share';
+/** The cookie's name. An app's own, since several may share a host. @param appId letters, digits, `_` and `-` only */
+export const cookieOf = (appId: string): string => `__paas_share_${appId}`;
 const rounds = 4;
 /** A prime, so that a square of what is below it stays an exact number (2^53), in Lua too. */
 const prime = 33_554_393;
@@ -60,5 +61,5 @@ export function placeIn(share: number, keys: readonly number[]): number {
 /** The value of the `Set-Cookie` that makes a client keep its share (RFC 6265). */
 export function shareCookie(key: Buffer, appId: string, share: number): string {
   const value = `${share}.${signature(key, appId, share)}`;
-  return `${cookieName}=${value}; Path=/; Max-Age=${maxAgeSeconds}; HttpOnly; SameSite=Lax`;
+  return `${cookieOf(appId)}=${value}; Path=/; Max-Age=${maxAgeSeconds}; HttpOnly; SameSite=Lax`;
 }

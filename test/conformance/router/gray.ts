@@ -93,7 +93,7 @@ export function gray(bench: Bench): void {
     for (let n = 0; n < 10; n++) {
       const begun = await ask({ 'x-forwarded-for': `198.51.100.${n}` });
       const given = String(begun.headers['set-cookie']);
-      expect(given).toMatch(/^__paas_share=\d+\.[\w-]{22}; Path=\/; Max-Age=\d+; HttpOnly; SameSite=Lax$/);
+      expect(given).toMatch(/^__paas_share_\w+=\d+\.[\w-]{22}; Path=\/; Max-Age=\d+; HttpOnly; SameSite=Lax$/);
       const cookie = given.split(';')[0]!;
       for (let other = 0; other < 5; other++) {
         const again = await ask({ 'x-forwarded-for': `203.0.113.${other}`, cookie });
@@ -103,6 +103,33 @@ export function gray(bench: Bench): void {
       const forged = cookie.replace(/=\d+/, '=1');
       if (forged !== cookie) expect((await ask({ cookie: forged })).headers['set-cookie']).toBeDefined();
     }
+  });
+
+  it('let a client keep its version of each app where several share a host', async () => {
+    const pages = async (word: string) => [await version(`${word} old`), await version(`${word} new`)];
+    const half = { releases: [2], rules: [{ release: 2, all: parseConditions('percent:50') }] };
+    const split = { releases: [1, 2], gray: half };
+    const apps = { shop: { servers: await pages('shop'), ...split }, api: { servers: await pages('api'), ...split } };
+    await bench.serve(apps, {
+      http: [
+        { host: 'a.test', path: '/', backend: 'shop' },
+        { host: 'a.test', path: '/api', backend: 'api' },
+      ],
+    });
+    const jar = new Map<string, string>();
+    const visit = async (path: string, client: number) => {
+      const cookie = [...jar].map(([name, value]) => `${name}=${value}`).join('; ');
+      const headers = { host: 'a.test', 'x-forwarded-for': `198.51.100.${client}`, ...(cookie && { cookie }) };
+      const answer = await fetchText(`${bench.url}${path}`, { headers });
+      for (const line of answer.headers['set-cookie'] ?? []) {
+        const [, name = '', value = ''] = /^([^=]+)=([^;]+)/.exec(line) ?? [];
+        jar.set(name, value);
+      }
+      return answer.body;
+    };
+    const first = [await visit('/', 0), await visit('/api', 0)];
+    for (let client = 1; client < 12; client++)
+      expect([await visit('/', client), await visit('/api', client)]).toEqual(first);
   });
 
   it('give nobody 0 percent and everybody 100', async () => {

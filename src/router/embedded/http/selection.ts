@@ -2,7 +2,7 @@
 import { isIP } from 'node:net';
 import { compileRules, type Asker, type Choose } from '../../../shared/gray/choose.ts';
 import type { RegionsOf } from '../../../shared/gray/regions.ts';
-import { cookieName, readShare, shareCookie, shareOfAddress } from '../../../shared/gray/sticky.ts';
+import { cookieOf, readShare, shareCookie, shareOfAddress } from '../../../shared/gray/sticky.ts';
 import type { Gray } from '../../../shared/contracts/routes.ts';
 import type { LiveEndpoint } from '../endpoints.ts';
 import { eachField } from './grammar.ts';
@@ -103,7 +103,7 @@ class RequestAsker implements Asker {
 
   share(): number {
     if (this.#share !== null) return this.#share;
-    const cookie = this.cookie(cookieName);
+    const cookie = this.cookie(cookieOf(this.#appId));
     const known = cookie === undefined ? null : readShare(this.#key, this.#appId, cookie);
     this.#share = known ?? shareOfAddress(this.#key, this.#appId, this.address);
     if (known === null) this.setCookie = `Set-Cookie: ${shareCookie(this.#key, this.#appId, this.#share)}\r\n`;

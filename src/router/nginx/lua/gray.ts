@@ -92,7 +92,7 @@ local function share(asker)
   local meta = asker.meta
   meta.key = meta.key or base64.decode_base64url(meta.stickyKey or "") or ""
   local key = meta.key
-  local given = cookie("__paas_share")
+  local given = cookie("__paas_share_" .. backend.id)
   if given then
     local number, signed = string.match(given, "^(%d%d?%d?%d?)%.([%w_-]+)$")
     if number and equal(signature(key, backend.id, tonumber(number)), signed) then
@@ -103,7 +103,7 @@ local function share(asker)
   hmac(key, backend.id .. "@" .. asker.address)
   local number = ((digest[0] * 256 + digest[1]) * 256 + digest[2]) * 256 + digest[3]
   asker.share = number % shares
-  asker.st.cookie = "__paas_share=" .. asker.share .. "." .. signature(key, backend.id, asker.share)
+  asker.st.cookie = "__paas_share_" .. backend.id .. "=" .. asker.share .. "." .. signature(key, backend.id, asker.share)
     .. "; Path=/; Max-Age=2592000; HttpOnly; SameSite=Lax"
   return asker.share
 end
