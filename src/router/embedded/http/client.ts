@@ -90,7 +90,8 @@ export class ClientConnection implements Client, HeldClient {
       this.#linger();
       return;
     }
-    this.deadline = Date.now() + this.#context.limits.idleMs;
+    if (this.socket.writableLength === 0) this.#rest();
+    else this.#restWhenTaken();
     // Not at once: a thousand pipelined requests for an error page would otherwise be as many nested calls.
     if (this.#pending) setImmediate(() => this.#next());
   }
@@ -123,6 +124,7 @@ export class ClientConnection implements Client, HeldClient {
 
   /** Called by the sweep when `deadline` has passed. */
   expire(): void {
+    this.deadline = 0;
     if (this.#lingering) this.socket.destroy();
     else if (this.#exchange) this.#exchange.onRequestTimeout();
     else if (this.#reader.begun) this.#refuse(problems.requestTimeout());
@@ -220,13 +222,37 @@ export class ClientConnection implements Client, HeldClient {
     this.#linger();
   }
 
-  /** Ends our side, and waits for the client's: a close with unread bytes would be a reset that eats the response. */
+  /**
+   * Ends our side, and waits for the client's: a close with unread bytes would be a reset that eats the response. Its time
+   * begins when the response has left: a slow client may take longer for that.
+   */
   #linger(): void {
     this.#lingering = true;
     this.#pending = null;
-    this.deadline = Date.now() + this.#context.limits.lingerMs;
-    this.socket.end();
+    this.deadline = 0;
+    this.stalledSince = Date.now();
+    this.socket.end(() => {
+      this.stalledSince = 0;
+      this.deadline = Date.now() + this.#context.limits.lingerMs;
+    });
     this.socket.resume();
+  }
+
+  /** Between two requests. */
+  #rest(): void {
+    if (this.#exchange || this.#reader.begun || this.#lingering) return;
+    this.deadline = Date.now() + this.#context.limits.idleMs;
+  }
+
+  /** Its time between requests begins when the response has left; until then it has as long as in the middle of one. */
+  #restWhenTaken(): void {
+    this.deadline = 0;
+    this.stalledSince = Date.now();
+    // Comes behind what waits already.
+    this.socket.write('', () => {
+      this.stalledSince = 0;
+      this.#rest();
+    });
   }
 
   #onDrain(): void {

@@ -102,8 +102,9 @@ export class Exchange implements ResponseSink, Seeker {
     this.#abandon(problemReply(problems.badRequest(error.status, error.message)));
   }
 
+  /** The client has been silent for long in the middle of its body. Once the answer has begun it may be: calls of gRPC are. */
   onRequestTimeout(): void {
-    this.#abandon(problemReply(problems.requestTimeout()));
+    if (this.#answer.framing === null) this.#abandon(problemReply(problems.requestTimeout()));
   }
 
   onClientDrain(): void {

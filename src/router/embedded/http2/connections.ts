@@ -65,7 +65,8 @@ export class Http2Connections {
 
 class Connection implements HeldClient {
   deadline: number;
-  readonly stalledSince = 0;
+  /** Since when its last bytes wait to leave; 0: they do not. */
+  stalledSince = 0;
   readonly #session: ServerHttp2Session;
   readonly #socket: Socket;
   readonly #context: HttpContext;
@@ -133,8 +134,16 @@ class Connection implements HeldClient {
     else this.deadline = Date.now() + this.#context.limits.idleMs;
   }
 
+  /** Waits for the client to end its side, once the answers have left. */
   #linger(): void {
-    this.deadline = Date.now() + this.#context.limits.lingerMs;
+    this.deadline = 0;
+    this.stalledSince = Date.now();
+    const left = (): void => {
+      this.stalledSince = 0;
+      this.deadline = Date.now() + this.#context.limits.lingerMs;
+    };
+    if (this.#socket.writableFinished) left();
+    else this.#socket.once('finish', left);
   }
 
   #countReset(): void {
