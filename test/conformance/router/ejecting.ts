@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { freePort, fetchText, httpServer, type TestServer } from '../../support/wire.ts';
+import { freePort, fetchText, httpServer, rawClient, type TestServer } from '../../support/wire.ts';
 import type { Bench } from '../router.suite.ts';
 
 /** How long is waited for what happens soon. */
@@ -124,5 +124,45 @@ export function ejecting(bench: Bench): void {
     await bench.serve({ [name]: { servers: [good.server, bad.server], settings } });
     while (bad.asked < 8) await ask(name, 1);
     expect(await ejected(name)).toEqual([]);
+  });
+
+  it.each([
+    ['whose length is known', 'Content-Length: 8', ['0123', '4567']],
+    ['of unknown length', 'Transfer-Encoding: chunked', ['4\r\n0123\r\n', '4\r\n4567\r\n0\r\n\r\n']],
+  ] as const)('are none where a client pauses in the middle of a body %s', async (_, framing, [one, other]) => {
+    const name = key();
+    const hung = { answer: false };
+    const server = bench.cleanUp.add(
+      await httpServer((request, response) => {
+        request.resume().on('end', () => hung.answer && response.end('whole'));
+        request.on('error', () => undefined);
+      }),
+    );
+    const never = bench.cleanUp.add(await httpServer(() => undefined));
+    const settings = { limits: { responseMs: 300 }, outlier: { failures: 1, ejectMs: 60_000 } };
+    await bench.serve({
+      [name]: { servers: [server, server], settings },
+      [`${name}-never`]: { servers: [never], settings },
+    });
+    const head = `POST / HTTP/1.1\r\nHost: ${name}.test\r\n${framing}\r\n\r\n`;
+    // Enough of them for every process of the router, and as many that are answered too late meanwhile.
+    const clients = Array.from({ length: 8 }, () => rawClient(bench.port));
+    const upload = async (): Promise<void> => {
+      for (const client of clients) client.write(`${head}${one}`);
+      for (let round = 0; round < 2; round++) {
+        await Promise.all(clients.map(() => fetchText(bench.url, { headers: { host: `${name}-never.test` } })));
+      }
+      for (const client of clients) client.write(other);
+    };
+    hung.answer = true;
+    await upload();
+    for (const client of clients) expect(await client.until(/whole/)).toMatch(/^HTTP\/1\.1 200 /);
+    expect(await ejected(name)).toEqual([]);
+    // Their time begins when the body is whole.
+    hung.answer = false;
+    await upload();
+    for (const client of clients) expect(await client.until(/HTTP[^]*HTTP/)).toMatch(/HTTP\/1\.1 504 /);
+    expect(await ejected(name)).toHaveLength(1);
+    for (const client of clients) client.socket.destroy();
   });
 }

@@ -1,7 +1,15 @@
 import type { ServerResponse } from 'node:http';
 import { expect, it } from 'vitest';
 import type { Limits } from '../../../src/shared/contracts/routes.ts';
-import { eventually, exchange, fetchText, httpServer, rawClient } from '../../support/wire.ts';
+import {
+  eventually,
+  exchange,
+  fetchText,
+  freePort,
+  httpServer,
+  keepAliveAgent,
+  rawClient,
+} from '../../support/wire.ts';
 import type { Bench } from '../router.suite.ts';
 
 /** How long is waited for what happens soon. */
@@ -217,5 +225,54 @@ export function limiting(bench: Bench): void {
     // The router of this suite has 1 s for all others.
     const [late, timedOut] = await Promise.all([get(patient), get(quick)]);
     expect([late.status, timedOut.status]).toEqual([200, 504]);
+  });
+
+  it('are never exceeded, however many come at once, and room is used', async () => {
+    let most = 0;
+    const servers = await Promise.all(
+      [0, 1].map(async () => {
+        let open = 0;
+        return bench.cleanUp.add(
+          await httpServer((_request, response) => {
+            most = Math.max(most, ++open);
+            setImmediate(() => {
+              open--;
+              response.end('ok');
+            });
+          }),
+        );
+      }),
+    );
+    const name = key();
+    await serve(name, { concurrency: 1, queue: 50, queueMs: 10_000 }, ...servers);
+    const agents = Array.from({ length: 12 }, () => keepAliveAgent(1));
+    const statuses = await Promise.all(
+      agents.map(async (agent) => {
+        const answered: number[] = [];
+        for (let i = 0; i < 25; i++) {
+          answered.push((await fetchText(bench.url, { agent, headers: { host: `${name}.test` } })).status);
+        }
+        return answered;
+      }),
+    );
+    for (const agent of agents) agent.destroy();
+    expect(new Set(statuses.flat())).toEqual(new Set([200]));
+    expect(most).toBe(1);
+    await expect.poll(async () => (await bench.made.router.observe()).open, patient).toEqual({});
+  });
+
+  it('hold for the instance too that a refused request goes to instead', async () => {
+    const app = await holding();
+    const name = key();
+    await serve(name, { concurrency: 1 }, app.server);
+    const first = get(name);
+    await eventually('the first to arrive', () => app.paths.length === 1);
+    const nobody = { port: await freePort(), close: () => Promise.resolve() } as Holding['server'];
+    await serve(name, { concurrency: 1 }, app.server, nobody);
+    const second = await get(name);
+    expect(second.status).toBe(503);
+    app.answer();
+    expect((await first).status).toBe(200);
+    expect(app.paths).toHaveLength(1);
   });
 }

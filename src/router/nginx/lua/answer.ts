@@ -93,7 +93,8 @@ local function ended(time, started)
   if not st then
     return logs.write("", "-", status, ms, nil, nil, "bad-request")
   end
-  local ep = st.ep or st.last
+  -- One that was chosen but never asked, since an app's own configuration answered, is not charged with the answer.
+  local ep = st.asked and (st.ep or st.last)
   leave(st)
   if st.waits then require("paas.queue").unwait(st) end
   local backend = st.backend
@@ -104,8 +105,10 @@ local function ended(time, started)
       reason = "broken-off"
     end
     count(ep, status, ms)
-    if status >= 500 or reason == "instance-broke" then rare.failed(st, ep)
-    elseif status ~= 499 then
+    if status >= 500 or reason == "instance-broke" then
+      -- One that refused is charged already (route.balance).
+      if not (st.tried and st.tried[ep]) then rare.failed(st, ep) end
+    elseif st.first then
       local fails = state.shared.fails
       if fails[ep.slot] ~= 0 then fails[ep.slot] = 0 end
     end
@@ -141,7 +144,7 @@ end
 ffi.cdef[[
 typedef struct { uint32_t signature; void *connection; void *ctx; void *conf[3]; void *handlers[2]; void *cache; void **upstream; } paas_request;
 typedef struct { void *handlers[2]; void *connection; } paas_upstream;
-typedef struct { void *data; void *read; void *write; int fd; void *io[4]; void *listening; int64_t sent; } paas_connection;
+typedef struct { void *data; void *read; void *write; int fd; } paas_connection;
 typedef struct { uint16_t family; uint16_t port; uint8_t rest[124]; } paas_address;
 int getpeername(int fd, void *address, uint32_t *length);
 int getsockopt(int fd, int level, int name, void *value, uint32_t *length);
@@ -168,6 +171,31 @@ local function sinceSent(fd)
   return tonumber(info[11])
 end
 
+-- nginx's own limit of a client's pause (client_body_timeout), ms.
+local pause = 60000
+-- GET, HEAD, DELETE and OPTIONS by nginx's numbers: without a length they are taken to have no body.
+local bodiless = 2 + 4 + 32 + 512
+
+-- Whether the client has sent all of its body: before, the pause is not the instance's.
+-- @return true; false; nil: nginx does not tell a body in HTTP/2 that has not ended from none
+local function whole(key, st)
+  local record = ffi.cast("ngx_http_request_t *", ffi.cast("uintptr_t", key))
+  local length = read(record, "http_content_length")
+  if length > 0 then
+    local body = tonumber(C.ngx_atoof(value[0], length))
+    if not st.head or body <= 0 then return true end
+    length = read(record, "request_length")
+    return tonumber(C.ngx_atoof(value[0], length)) - st.head >= body
+  end
+  -- Of a body of unknown length nginx gives this when it has read the end.
+  if read(record, "content_length") > 0 then return true end
+  if read(record, "http_transfer_encoding") > 0 then return false end
+  length = read(record, "server_protocol")
+  if length < 6 or value[0][5] ~= 50 then return true end
+  if bit.band(C.ngx_http_lua_ffi_req_get_method(record), bodiless) ~= 0 then return true end
+  return nil
+end
+
 function M.sweep()
   local time = ngx.now()
   for key, st in pairs(all) do
@@ -178,8 +206,9 @@ function M.sweep()
       local limit = limits and limits.responseMs or settings.responseMs
       if (time - asked) * 1000 >= limit then
         local connection = connectionOf(key, st)
-        if connection and sinceSent(connection.fd) >= limit
-          and (not st.length or tonumber(connection.sent) >= st.length) then
+        local since = connection and sinceSent(connection.fd) or 0
+        local sent = since >= limit and whole(key, st)
+        if sent or sent == nil and since > pause then
           st.timedOut, st.plain = true, false
           ffi.C.shutdown(connection.fd, 2)
         end

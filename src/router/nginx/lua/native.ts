@@ -9,6 +9,7 @@ require "resty.core"
 ffi.cdef[[
 int strncasecmp(const char *one, const char *other, size_t count);
 int RAND_bytes(unsigned char *bytes, int count);
+int64_t ngx_atoof(const char *text, size_t length);
 unsigned char *ngx_hex_dump(unsigned char *to, unsigned char *from, size_t length);
 ]]
 

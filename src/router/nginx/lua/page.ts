@@ -43,17 +43,33 @@ local function which(st)
   if not st then return "bad" .. ngx.status, {} end
   if st.problem then return st.problem, st.values end
   local status = ngx.status
-  if st.backend and (st.ep or st.last) and (status == 500 or status == 502 or status == 504) then
+  if st.asked and (status == 500 or status == 502 or status == 504) then
     return rare.broken(st)
   end
   return "bad" .. status, {}
 end
 
+-- Only an app's own configuration answers so without an instance: the status is its choice.
+local function own(status)
+  local body = status .. "\n\nThe app's own nginx configuration gives this answer.\n"
+  ngx.header["Content-Type"] = types.text
+  ngx.header["Content-Length"] = #body
+  if ngx.req.get_method() == "HEAD" then return ngx.send_headers() end
+  return ngx.print(body)
+end
+
 function M.content()
-  if var.paas_id == "" then native.identify(request()) end
   local st = requests.current()
+  if st and st.onward then
+    local location = st.onward
+    st.onward = nil
+    return ngx.exec(location)
+  end
+  if var.paas_id == "" then native.identify(request()) end
   local name, values = which(st)
-  local page = texts[name] or texts.bad400
+  local page = texts[name]
+  if not page and st and not st.asked and ngx.status > 500 then return own(ngx.status) end
+  page = page or texts.bad400
   if st then
     st.error = page.reason
     if st.cookie then ngx.header["Set-Cookie"] = st.cookie end

@@ -2,10 +2,12 @@
 export const queueLua = String.raw`
 local state = require "paas.state"
 local tables = require "paas.table"
+local requests = require "paas.requests"
 local rare = require "paas.rare"
 
 local ngx = ngx
 local now, fail = ngx.now, rare.fail
+local enter, leave, choose = requests.enter, requests.leave, require("paas.route").choose
 local dict = ngx.shared.paas
 local M = {}
 
@@ -53,26 +55,60 @@ local function first(st)
   return true
 end
 
--- The own request is counted before the look at the sum, with the dictionary's lock as a fence between: of two workers
--- that count at once at least one sees the other.
-local function hasRoom(ep, limit)
-  local open, slot = state.column.open, ep.slot
-  open[slot] = open[slot] + 1
-  dict:get("version")
-  local room = state.open(slot) <= limit
-  open[slot] = open[slot] - 1
-  return room
+-- Has the request open at the endpoint, where that has room. It is counted before the look at the sum, with the
+-- dictionary's lock as a fence between: of two workers that count at once at least one sees the other. Both may, and
+-- then look once more.
+local function take(st, ep, limit)
+  local slot = ep.slot
+  for _ = 1, 4 do
+    enter(st, ep)
+    dict:get("version")
+    if state.open(slot) <= limit then return true end
+    leave(st)
+    dict:get("version")
+    if state.open(slot) >= limit then return false end
+  end
+  return false
 end
 
--- Waits until an endpoint has room.
--- @return the endpoint
+-- Has the request open at this endpoint, or at another one where somebody was faster.
+local function seat(st, eps, ep, limit)
+  if not ep then return false end
+  if not limit then
+    enter(st, ep)
+    return true
+  end
+  for _ = 1, #eps do
+    if take(st, ep, limit) then return true end
+    local other = choose(eps, nil)
+    if other == ep then return false end
+    ep = other
+  end
+  return false
+end
+
+-- Behind an endpoint that refused: has the request open at another one with room, without waiting.
+-- @return it, or nil
+function M.move(st, limit)
+  local refused, full = st.last, false
+  for _ = 1, #st.eps do
+    local other = choose(st.eps, st.tried)
+    if not other then break end
+    if take(st, other, limit) then return other end
+    st.tried[other], full = true, true
+  end
+  st.last = refused
+  if full then st.problem, st.values = "queueFull", { app = st.backend.app, flags = st.backend.flags } end
+  return nil
+end
+
+-- Waits until an endpoint has room, and has the request open there.
+-- @param ep the one to try first
 function M.admit(st, backend, eps, ep)
   local limits = backend.limits
-  if not limits.concurrency then return ep end
-  local choose = require("paas.route").choose
   local values = { app = backend.app, flags = backend.flags }
   local line = eps[1].slot
-  if state.waiting(line) == 0 and hasRoom(ep, limits.concurrency) then return ep end
+  if state.waiting(line) == 0 and seat(st, eps, ep, limits.concurrency) then return end
   if state.waiting(line) >= (limits.queue or 0) * #eps then return fail(st, "queueFull", values) end
   wait(st, line)
   local deadline = now() + (limits.queueMs or 10000) / 1000
@@ -87,11 +123,7 @@ function M.admit(st, backend, eps, ep)
         st.eps = eps
         limits = fresh.limits or {}
       end
-      ep = choose(eps, nil)
-      if ep and (not limits.concurrency or hasRoom(ep, limits.concurrency)) then
-        M.unwait(st)
-        return ep
-      end
+      if seat(st, eps, choose(eps, nil), limits.concurrency) then return M.unwait(st) end
     end
     if now() >= deadline then
       M.unwait(st)

@@ -17,7 +17,7 @@ local M = {}
 -- @param problem its name in paas.pages; values for its text
 function M.fail(st, problem, values, close)
   st.problem, st.values = problem, values or {}
-  return ngx.exec(close and "@page_close" or "@page")
+  return ngx.exec((close or state.closing()) and "@page_close" or "@page")
 end
 local fail = M.fail
 

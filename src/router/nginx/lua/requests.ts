@@ -63,6 +63,7 @@ end
 function M.again(st)
   M.leave(st)
   st.asked, st.first, st.tried, st.sent, st.received, st.timedOut = nil, nil, nil, nil, nil, nil
+  st.problem, st.values = nil, nil
 end
 
 return M

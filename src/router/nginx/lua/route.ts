@@ -13,7 +13,7 @@ local rare = require "paas.rare"
 local ngx, var = ngx, ngx.var
 local now, random = ngx.now, math.random
 local find, sub = string.find, string.sub
-local open = state.open
+local open, closing = state.open, state.closing
 local all = requests.all
 local cast, tonumber = ffi.cast, tonumber
 local C, number = ffi.C, ffi.typeof("uintptr_t")
@@ -82,9 +82,19 @@ local function path()
   return query and sub(uri, 1, query - 1) or uri
 end
 
+-- Bytes that had come of a request when its head was read, for what goes with a body of known length: by it the end of
+-- the body is known (answer.sweep). False: there is none.
+local function headOf(record)
+  if read(record, "content_length") == 0 then return false end
+  local length = read(record, "request_length")
+  local bytes = tonumber(C.ngx_atoof(value[0], length))
+  return bytes
+end
+
 function M.access()
   tables.sync()
   local st = requests.begin()
+  if st.head == nil then st.head = headOf(request()) end
   if st.ep then requests.again(st) end
   local raw, host = var.http_host, var.host
   if raw ~= host then
@@ -104,12 +114,16 @@ function M.access()
   st.eps = eps
   local ep = choose(eps, nil)
   if not ep then return rare.fail(st, rare.without(backend)) end
-  if backend.limits then ep = require("paas.queue").admit(st, backend, eps, ep) end
-  requests.enter(st, ep)
+  if backend.limits and backend.limits.concurrency then require("paas.queue").admit(st, backend, eps, ep)
+  else requests.enter(st, ep) end
   local location = st.location or backend.location
-  if location then return ngx.exec(location) end
   -- A reload is near: connections end with a response rather than at rest, when a request may be on its way to them.
-  if state.shared.closing > state.started then return ngx.exec("@closing") end
+  if closing() then
+    if not location then return ngx.exec("@closing") end
+    -- nginx remembers what a location on the way says of the connection.
+    st.onward, location = location, "@page_close"
+  end
+  if location then return ngx.exec(location) end
 end
 
 -- Longer texts about what is asked are not kept.
@@ -123,14 +137,14 @@ function M.begin()
   local length = read(record, "paas_asked")
   if length == 0 or length > longest then return "1" end
   local found = target(ffi.string(value[0], length))
-  if not found or state.shared.closing > state.started then return "1" end
+  if not found or closing() then return "1" end
   if found.https and read(record, "paas_insecure") > 0 then return "1" end
   local key = tonumber(cast(number, record))
   local st = all[key]
   if st and st.live then return "1" end
   local backend = found.backend
   if not st then
-    st = { plain = true, id = ffi.new("char[32]"), live = false, backend = false, aim = false, host = false, eps = false, ep = false, asked = false, first = false }
+    st = { plain = true, id = ffi.new("char[32]"), live = false, backend = false, aim = false, host = false, eps = false, ep = false, asked = false, first = false, head = false }
     all[key] = st
   end
   local eps = backend.eps
@@ -142,6 +156,7 @@ function M.begin()
   if #eps == 1 then ep = eps[1] else ep = choose(eps, nil) end
   if not ep then return "1" end
   st.live, st.backend, st.aim, st.host, st.eps, st.ep, st.asked, st.first = true, backend, found, found.host, eps, ep, false, false
+  st.head = headOf(record)
   ffi.copy(st.id, ownId, 32)
   local open, slot = state.column.open, ep.slot
   open[slot] = open[slot] + 1
@@ -165,9 +180,11 @@ local function another(st)
   rare.failed(st, ep)
   st.tried = st.tried or {}
   st.tried[ep] = true
+  requests.leave(st)
+  local limits = st.backend.limits
+  if limits and limits.concurrency then return require("paas.queue").move(st, limits.concurrency) end
   local other = choose(st.eps, st.tried)
   if not other then return nil end
-  requests.leave(st)
   requests.enter(st, other)
   return other
 end

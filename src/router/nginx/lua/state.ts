@@ -81,6 +81,12 @@ function M.claim()
   M.started = ngx.now()
 end
 
+-- Whether a reload is near that this worker will not survive.
+function M.closing()
+  local since = M.shared.closing
+  return since > M.started
+end
+
 -- Requests and connections under way in an instance.
 function M.open(slot)
   local shared = M.shared
