@@ -77,6 +77,24 @@ describe('paas gray', () => {
     expect((await load.stop()).failures).toEqual([]);
   });
 
+  it('keeps those who are pinned to the release in force on it when the next one comes', async () => {
+    await paas.ok(['gray', 'add', 'shop', '--to', 'v4', '--match', 'cookie:beta=1']);
+    const pinned = paas.load('shop', '/', beta);
+    const all = paas.load('shop');
+    writeFileSync(join(cwd, 'VERSION'), '5');
+    await paas.ok(['push', 'shop'], { cwd });
+    expect([await get(), await get(beta)]).toEqual(['version 5', 'version 4']);
+    expect(await view()).toMatchObject({ stable: 5, releases: { 4: { web: 1 } }, rollout: null });
+    await paas.waitFor('the others to be gone', async () => {
+      expect((await paas.ps('shop')).map(({ release }) => release).sort()).toEqual([4, 5, 5]);
+      return true;
+    });
+    expect((await pinned.stop()).failures).toEqual([]);
+    expect([...pinned.answers.keys()]).toEqual(['version 4']);
+    expect((await all.stop()).failures).toEqual([]);
+    await paas.ok(['gray', 'remove', 'shop', (await view()).rules[0]!.id]);
+  });
+
   it('refuses what makes no sense, in words', async () => {
     const refused = async (code: number, ...words: string[]): Promise<void> => {
       const { code: got, error } = await paas.cli([...words, '--json']);

@@ -54,9 +54,9 @@ export class SteadyLoad {
   readonly #timer: NodeJS.Timeout;
   readonly #open = new Set<Promise<void>>();
 
-  constructor(port: number, host: string, path = '/', everyMs = 20) {
+  constructor(port: number, host: string, path = '/', headers: Record<string, string> = {}, everyMs = 20) {
     this.#timer = setInterval(() => {
-      const one = this.#ask(port, host, path).finally(() => this.#open.delete(one));
+      const one = this.#ask(port, host, path, headers).finally(() => this.#open.delete(one));
       this.#open.add(one);
     }, everyMs);
   }
@@ -72,9 +72,9 @@ export class SteadyLoad {
     return this.failures.length + [...this.answers.values()].reduce((sum, n) => sum + n, 0);
   }
 
-  async #ask(port: number, host: string, path: string): Promise<void> {
+  async #ask(port: number, host: string, path: string, headers: Record<string, string>): Promise<void> {
     try {
-      const { status, text } = await ask(port, host, path);
+      const { status, text } = await ask(port, host, path, { headers });
       if (status === 200) this.answers.set(text, (this.answers.get(text) ?? 0) + 1);
       else this.failures.push(`${new Date().toISOString()} ${status} ${text.slice(0, 200)}`);
     } catch (error) {

@@ -113,8 +113,8 @@ export class Platform {
     return ask(this.routerPort, host, path, asked);
   }
 
-  load(host: string, path = '/'): SteadyLoad {
-    return new SteadyLoad(this.routerPort, host, path);
+  load(host: string, path = '/', headers?: Record<string, string>): SteadyLoad {
+    return new SteadyLoad(this.routerPort, host, path, headers);
   }
 
   ps(app: string, ...flags: string[]): Promise<InstanceRow[]> {
