@@ -168,6 +168,28 @@ export function http2(bench: Bench): void {
     expect([status, headers['x-router-error']]).toEqual([504, 'instance-timeout']);
   });
 
+  it.each([['8'], [undefined]])(
+    'waits for a client that pauses in the middle of a body, of length %s',
+    async (length) => {
+      const server = bench.cleanUp.add(
+        await httpServer((incoming, response) => {
+          if (incoming.url === '/') incoming.pipe(response);
+          else incoming.resume().on('error', () => undefined);
+        }),
+      );
+      const session = await connected(server);
+      const headers = { ...post, ...(length !== undefined && { 'content-length': length }) };
+      const paused = session.request(headers);
+      const answer = answerOf(paused);
+      paused.write('0123');
+      // Others that say how long they are time out meanwhile.
+      const never = { ...post, ':path': '/never', 'content-length': '4' };
+      for (let i = 0; i < 2; i++) expect((await ask(session, never, 'body')).status).toBe(504);
+      paused.end('4567');
+      expect((await answer).body.toString()).toBe('01234567');
+    },
+  );
+
   it('writes access lines and counts', async () => {
     const session = await connected(await echo());
     await ask(session, { ...post, ':path': '/line' }, 'body');
