@@ -10,7 +10,7 @@ import { lockHolder } from '../../src/shared/lock-file.ts';
 import { isAlive } from '../../src/shared/processes.ts';
 import { removeBundles } from '../support/bundle.ts';
 import { answerOf, ask, http2Client, http2Server } from '../support/http2.ts';
-import { fetchText, httpServer } from '../support/wire.ts';
+import { fetchText, freePort, httpServer, rawClient, tcpServer } from '../support/wire.ts';
 import { routerConformance } from './router.suite.ts';
 import { configured, make } from './router/embedded.ts';
 import { CleanUp, tableOf, type MakeOptions } from './router/support.ts';
@@ -131,6 +131,22 @@ describe('the embedded router process', () => {
     };
     await expect.poll(storm, { interval: 0, timeout: 30_000 }).toBe(true);
     await expect.poll(async () => (await router.observe()).open).toEqual({});
+  });
+
+  it('lets connections of TCP that wait for an instance go on waiting when it is restarted', async () => {
+    const made = await running();
+    const app = cleanUp.add(await tcpServer((socket) => void socket.pipe(socket)));
+    const port = await freePort();
+    const settings = { limits: { concurrency: 1, queue: 1, queueMs: 60_000 } };
+    await made.router.apply(tableOf({ t: { servers: [app], routes: [], tcp: [port], settings } }));
+    const [first, second] = [rawClient(port), rawClient(port)];
+    for (const { socket } of [first, second]) cleanUp.add({ close: () => socket.destroy() });
+    first.write('one');
+    await first.until(/one$/);
+    second.write('two');
+    await made.restart();
+    first.socket.destroy();
+    await second.until(/two$/);
   });
 
   it('starts without a table when the one on disk is damaged, and says so', async () => {

@@ -3,6 +3,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { chmodSync, rmSync } from 'node:fs';
 import type { RouterStatus, RouterTraffic } from '../../shared/contracts/routes.ts';
 import { asPaasError, PaasError } from '../../shared/errors.ts';
+import { keepOn } from './listening.ts';
 
 export interface AdminHandlers {
   status(): RouterStatus;
@@ -25,6 +26,7 @@ export async function startAdmin(path: string, handlers: AdminHandlers): Promise
       server.once('error', reject);
       server.listen(path, resolve);
     });
+    keepOn(server, path);
   } finally {
     process.umask(mask);
   }

@@ -1,5 +1,6 @@
 /** Listening sockets: new ones, or those that the router process before this one has handed over. */
 import type { Server, Socket } from 'node:net';
+import { unexpected } from './unexpected.ts';
 
 /** By address and port. */
 const present = new Map<string, Server>();
@@ -19,6 +20,7 @@ export function listening(server: Server, address: string, port: number): Promis
     server.once('error', reject);
     const ready = (): void => {
       server.off('error', reject);
+      keepOn(server, nameOf(address, port));
       const bound = server.address();
       const name = nameOf(address, bound !== null && typeof bound === 'object' ? bound.port : port);
       present.set(name, server);
@@ -46,12 +48,23 @@ export async function closing(server: Server): Promise<void> {
   await Promise.all(both.map((one) => new Promise((resolve) => one.close(resolve))));
 }
 
-/** What listens now, by a name under which another process may `inherit` it. */
-export const listeners = (): ReadonlyMap<string, Server> => present;
+/**
+ * What listens now, by a name under which another process may `inherit` it. A socket that is closed is none of them, although
+ * its server ends only with the last of its connections.
+ */
+export function listeners(): ReadonlyMap<string, Server> {
+  return new Map([...present].filter(([, server]) => server.listening));
+}
+
+/** The system may refuse single connections (ENFILE, ENOBUFS): the next ones may do better. */
+export function keepOn(server: Server, name: string): void {
+  server.on('error', (error) => unexpected(`listening on ${name}`, error));
+}
 
 /** For the next `listening` at the same place. */
 export function inherit(name: string, server: Server): void {
   const waiting: Socket[] = [];
+  keepOn(server, name);
   server.on('connection', (socket) => {
     // Who resets it meanwhile must not end this process.
     socket.on('error', () => undefined);

@@ -10,6 +10,7 @@ import { tunnel } from './tunnel.ts';
 
 interface Listener {
   server: Server;
+  /** Where those go that came in here; '' for a route that is gone. */
   backend: string;
   /** Why it does not listen; null when it does. */
   problem: string | null;
@@ -38,6 +39,7 @@ export class TcpRoutes {
     for (const [port, listener] of this.#listeners) {
       if (wanted.has(port)) continue;
       listener.server.close();
+      listener.backend = '';
       this.#listeners.delete(port);
     }
     const fresh: Promise<void>[] = [];
@@ -62,6 +64,8 @@ export class TcpRoutes {
     this.#listeners.clear();
     const end = setTimeout(() => this.breakOff(), graceMs);
     await Promise.all(servers.map(({ server }) => closing(server)));
+    // Those of routes that are gone, too.
+    await Promise.all([...this.#sockets].map((socket) => new Promise((resolve) => socket.once('close', resolve))));
     clearTimeout(end);
   }
 
@@ -77,7 +81,9 @@ export class TcpRoutes {
 
   async #listen(port: number, backend: string): Promise<void> {
     const options = { allowHalfOpen: true, pauseOnConnect: true, noDelay: true, keepAlive: true };
-    const server = createServer({ ...options, keepAliveInitialDelay: 30_000 }, (client) => this.#accept(port, client));
+    const server = createServer({ ...options, keepAliveInitialDelay: 30_000 }, (client) =>
+      this.#accept(listener, client),
+    );
     const listener: Listener = { server, backend, problem: 'not listening yet' };
     this.#listeners.set(port, listener);
     try {
@@ -89,12 +95,12 @@ export class TcpRoutes {
     }
   }
 
-  #accept(port: number, client: Socket): void {
+  /** Who waits for room is a listener's also after it has closed. */
+  #accept(listener: Listener, client: Socket): void {
     this.#sockets.add(client);
     client.on('close', () => this.#sockets.delete(client));
     client.on('error', () => undefined);
-    const backend = (): LiveBackend | undefined => this.#endpoints.backend(this.#listeners.get(port)?.backend ?? '');
-    new Arrival(client, backend).attempt();
+    new Arrival(client, () => this.#endpoints.backend(listener.backend)).attempt();
   }
 }
 

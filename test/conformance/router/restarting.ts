@@ -1,7 +1,7 @@
 import { Agent } from 'node:https';
 import { afterEach, expect, it } from 'vitest';
 import { certificateFor, trusted } from '../../support/certificates.ts';
-import { fetchText, httpServer, keepAliveAgent, rawClient } from '../../support/wire.ts';
+import { fetchText, freePort, httpServer, keepAliveAgent, rawClient, tcpServer } from '../../support/wire.ts';
 import type { Lack } from '../router.suite.ts';
 import { CleanUp, portOf, tableOf, type MakeRouter } from './support.ts';
 
@@ -84,6 +84,25 @@ export function restarting(make: MakeRouter, lacks: readonly Lack[]): void {
       expect(await client.until(/whole.*begunwhole$/s)).toMatch(/connection: close\r\n.*begunwhole$/is);
       client.socket.destroy();
     });
+
+  it('is restarted while connections of a removed TCP route are open', async () => {
+    const made = await make();
+    cleanUp.add({ close: () => made.dispose() });
+    const app = cleanUp.add(await httpServer((_request, response) => response.end('ok')));
+    const echo = cleanUp.add(await tcpServer((socket) => void socket.pipe(socket)));
+    const port = await freePort();
+    await made.router.apply(tableOf({ t: { servers: [echo], routes: [], tcp: [port] } }));
+    const client = rawClient(port);
+    cleanUp.add({ close: () => client.socket.destroy() });
+    client.write('one');
+    await client.until(/one$/);
+    const { url } = await made.router.apply(tableOf({ k: { servers: [app] } }));
+    await made.restart();
+    expect((await made.router.observe()).problems).toEqual([]);
+    expect((await fetchText(url, { headers })).body).toBe('ok');
+    client.write('two');
+    await client.until(/two$/);
+  });
 
   it('listens for TLS on the same port behind it', async () => {
     const made = await make({ tlsPort: 0 });
