@@ -25,6 +25,16 @@ export function writeDurably(path: string, content: string | Uint8Array, mode = 
   syncDirectory(dirname(path));
 }
 
+/** As `writeDurably`, where the file does not say so already. */
+export function writeIfOther(path: string, content: string): void {
+  try {
+    if (readFileSync(path, 'utf8') === content) return;
+  } catch (error) {
+    if (errnoOf(error) !== 'ENOENT') throw error;
+  }
+  writeDurably(path, content);
+}
+
 /**
  * As `writeDurably`, without stopping the program until the disk is done: for programs that have requests on their way.
  * One at a time for a path: the temporary file is always the same.

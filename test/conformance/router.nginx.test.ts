@@ -1,13 +1,4 @@
-import {
-  existsSync,
-  mkdtempSync,
-  readFileSync,
-  readlinkSync,
-  realpathSync,
-  rmSync,
-  statSync,
-  truncateSync,
-} from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, truncateSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
@@ -17,7 +8,8 @@ import { runProgram, spawnDetached } from '../../src/agent/steps/detached.ts';
 import type { RouterConfig } from '../../src/router/port.ts';
 import { createRouter } from '../../src/router/registry.ts';
 import { readAccessLine } from '../../src/shared/access-line.ts';
-import { listProcesses, sendSignal } from '../../src/shared/processes.ts';
+import { sendSignal } from '../../src/shared/processes.ts';
+import { nginxProcesses } from '../support/nginx-processes.ts';
 import { eventually, fetchText, freePort, httpServer, rawClient, tcpServer } from '../support/wire.ts';
 import { routerConformance } from './router.suite.ts';
 import { CleanUp, tableOf, type MakeOptions, type RouterUnderTest } from './router/support.ts';
@@ -29,29 +21,13 @@ function configured(options: MakeOptions, directory: string): RouterConfig {
 
 const masterOf = (directory: string): number => Number(readFileSync(join(directory, 'nginx.pid'), 'utf8'));
 
-/** nginx processes of a directory: the master by its command line, workers by where they are. */
-function processesOf(directory: string): number[] {
-  const home = realpathSync(directory);
-  const isOurs = (pid: number): boolean => {
-    try {
-      const command = readFileSync(`/proc/${pid}/cmdline`, 'latin1');
-      return (
-        command.startsWith('nginx:') && (command.includes(`${directory}/`) || readlinkSync(`/proc/${pid}/cwd`) === home)
-      );
-    } catch {
-      return false; // It ended meanwhile.
-    }
-  };
-  return listProcesses().flatMap(({ pid, state }) => (state !== 'Z' && isOurs(pid) ? [pid] : []));
-}
-
 async function make(options: MakeOptions = {}): Promise<RouterUnderTest & { directory: string }> {
   const directory = mkdtempSync(join(tmpdir(), 'paas-nginx-'));
   const router = createRouter('nginx', configured(options, directory));
   const made = {
     router,
     directory,
-    processes: () => processesOf(directory),
+    processes: () => nginxProcesses(directory),
     restart: () => reload(nginxFiles(directory), masterOf(directory)),
     kill: async () => {
       for (const pid of made.processes()) sendSignal(pid, 'SIGKILL');
@@ -183,7 +159,7 @@ describe('nginx as a router', () => {
       .toBe('away');
     expect((await router.start()).url).toBe(url);
     expect((await get(url, 'k.test')).body).toBe('kept');
-    expect(made.processes().filter((pid) => left.includes(pid))).toEqual([]);
+    await expect.poll(() => made.processes().filter((pid) => left.includes(pid))).toEqual([]);
   });
 
   it('forgets what a worker had open that was killed', async () => {

@@ -6,6 +6,7 @@ import { createHash } from 'node:crypto';
 import { bracketed } from '../addresses.ts';
 import { latencyBounds } from '../../shared/contracts/routes.ts';
 import { parseNginx } from '../../shared/nginx/parse.ts';
+import { firstPath } from './first-certificate.ts';
 import { maxCounters, maxSlots, type NginxFiles } from './layout.ts';
 import { luaLiteral } from './literal.ts';
 import { grpcText, proxyText, settingsText } from './passing.ts';
@@ -70,6 +71,7 @@ function configurationText(options: NginxOptions): string {
 ${root ? 'worker_rlimit_nofile 40000;\n' : ''}pid ${quoted(files.pid)};
 error_log ${quoted(files.errors)} crit;
 working_directory ${quoted(directory)};
+worker_shutdown_timeout 1h;
 pcre_jit on;
 load_module ${program.modules}/ndk_http_module.so;
 load_module ${program.modules}/ngx_http_lua_module.so;
@@ -196,8 +198,8 @@ const upstreamText = (name: string): string => `  upstream ${name} {
 
 function tlsText({ files, address }: NginxOptions, tlsPort: number): string {
   return `    listen ${listenAt(address, tlsPort)} ssl http2 reuseport deferred;
-    ssl_certificate ${quoted(`${files.tls}/first.crt`)};
-    ssl_certificate_key ${quoted(`${files.tls}/first.key`)};
+    ssl_certificate ${quoted(firstPath(files.tls))};
+    ssl_certificate_key ${quoted(firstPath(files.tls))};
     ssl_certificate_by_lua_block { require("paas.tls").certificate() }
     ssl_protocols TLSv1.2 TLSv1.3;
     ssl_session_cache shared:paas_tls:8m;

@@ -16,6 +16,7 @@ import { nginxFiles, type NginxFiles } from './layout.ts';
 import { endMaster, livingMaster } from './master.ts';
 import { trySnippet } from './snippet.ts';
 import { TableKeeper } from './table-keeper.ts';
+import { workerCount } from './write.ts';
 
 export function createNginxRouter(config: RouterConfig): Router {
   return new NginxRouter(config);
@@ -50,7 +51,7 @@ class NginxRouter implements Router {
 
   async observe(): Promise<RouterStatus> {
     const status = await this.#instance.status();
-    if (this.#instance.retries) void this.#turns.take(() => this.#instance.reshape()).catch(() => undefined);
+    if (this.#instance.retries) void this.#turns.take(() => this.#retry()).catch(() => undefined);
     if (await this.#table.regions.changed()) {
       void this.#turns.take(async () => this.#latest && this.#put(this.#latest)).catch(() => undefined);
     }
@@ -73,6 +74,12 @@ class NginxRouter implements Router {
       const master = livingMaster(this.#files);
       if (master) await endMaster(master);
     });
+  }
+
+  /** What could not be had is tried again; redirects to TLS, say, are in the records of a table. */
+  async #retry(): Promise<void> {
+    const changed = await this.#instance.reshape();
+    if (changed && this.#latest) await this.#put(this.#latest);
   }
 
   async #put(table: RouteTable): Promise<RouterStatus> {
@@ -109,7 +116,7 @@ class NginxRouter implements Router {
   /** Changes with everything that a running master cannot take up. */
   #settings(): string {
     const { address, port, tlsPort, responseTimeoutMs, trustedProxies } = this.#config;
-    const parts = { version, address, port, tlsPort, responseTimeoutMs, trustedProxies };
+    const parts = { version, address, port, tlsPort, responseTimeoutMs, trustedProxies, workers: workerCount() };
     return createHash('sha256').update(JSON.stringify(parts)).digest('hex').slice(0, 16);
   }
 }

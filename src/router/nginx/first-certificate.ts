@@ -3,27 +3,22 @@ import { mkdirSync, readFileSync } from 'node:fs';
 import { createSecureContext } from 'node:tls';
 import { join } from 'node:path';
 import type { Certificate } from '../../shared/contracts/routes.ts';
-import { writeDurably } from '../../shared/files.ts';
+import { writeIfOther } from '../../shared/files.ts';
 import { securityLevel } from '../../shared/tls.ts';
 
-const pathsIn = (directory: string): { chain: string; key: string } => ({
-  chain: join(directory, 'first.crt'),
-  key: join(directory, 'first.key'),
-});
+/** Chain and key in one file: they change together or not at all. */
+export const firstPath = (directory: string): string => join(directory, 'first.pem');
 
 export function saveFirst(directory: string, { chain, key }: Certificate): void {
   mkdirSync(directory, { recursive: true, mode: 0o700 });
-  const paths = pathsIn(directory);
-  writeDurably(paths.chain, chain);
-  writeDurably(paths.key, key);
+  writeIfOther(firstPath(directory), `${chain.trimEnd()}\n${key.trimEnd()}\n`);
 }
 
 /** Why nginx would not start with the saved one; null where it would. */
 export function firstProblem(directory: string): string | null {
   try {
-    const paths = pathsIn(directory);
-    const [cert, key] = [readFileSync(paths.chain), readFileSync(paths.key)];
-    createSecureContext({ cert, key, ciphers: `DEFAULT:${securityLevel}` });
+    const pem = readFileSync(firstPath(directory));
+    createSecureContext({ cert: pem, key: pem, ciphers: `DEFAULT:${securityLevel}` });
     return null;
   } catch (error) {
     return `no TLS until the next route table: the saved certificate cannot be used: ${error instanceof Error ? error.message : String(error)}`;

@@ -2,10 +2,11 @@
 import { readFileSync, readlinkSync, realpathSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { readJsonFileIfSound } from '../../shared/files.ts';
-import { isAlive, listDescendants, listProcesses, sendSignal } from '../../shared/processes.ts';
+import { bootId, isAlive, listDescendants, listProcesses, sendSignal } from '../../shared/processes.ts';
 import type { ProcessEntry, ProcessIdentity } from '../../shared/processes.ts';
 import { callSocket } from '../control-socket.ts';
 import { running, type NginxFiles, type Running } from './layout.ts';
+import { portsOf } from './sockets.ts';
 
 const pollMs = 20;
 /** How long open requests have after the order to stop. */
@@ -27,10 +28,10 @@ export function livingMaster(files: NginxFiles): Running | undefined {
 /** Ends a router gracefully: open requests have 10 s, then they are broken off. */
 export async function endMaster(master: ProcessIdentity): Promise<void> {
   sendSignal(master.pid, 'SIGQUIT');
-  await untilGone(() => [master].filter(isAlive), graceMs);
+  await until(() => !isAlive(master), graceMs);
   const tree = (): ProcessEntry[] => listDescendants(master);
   for (const { pid } of tree()) sendSignal(pid, 'SIGKILL');
-  await untilGone(tree, killedMs);
+  await until(() => tree().length === 0, killedMs);
 }
 
 /** How long before a reload connections end with their response. */
@@ -47,40 +48,72 @@ export async function reload(files: NginxFiles, pid: number): Promise<void> {
 }
 
 /**
- * Ends what is left in a directory whose master is gone or was never on record: its workers go on serving and hold its
- * ports. They are asked to finish first, which frees the ports at once.
+ * Ends all nginx processes of a directory, so that another one may begin: a master and its workers, known or not, and
+ * workers whose master is gone, which go on serving. Resolves when their ports are free; requests under way have 10 s
+ * more, beside the next nginx.
  */
-export async function endOrphans(directory: string, files: NginxFiles): Promise<void> {
-  const left = (): ProcessEntry[] => orphans(directory, files);
-  const found = left();
-  if (found.length === 0) return;
-  for (const { pid } of found) sendSignal(pid, 'SIGQUIT');
-  await untilGone(left, graceMs);
-  for (const { pid } of left()) sendSignal(pid, 'SIGKILL');
-  await untilGone(left, killedMs);
+export async function endProcesses(directory: string, files: NginxFiles): Promise<void> {
+  const masters = (): ProcessEntry[] => processesOf(directory, files).filter(({ pid }) => isMaster(pid, files));
+  // It would replace its workers. Killed, since one that ends in order removes the files of the next one.
+  for (const { pid } of masters()) sendSignal(pid, 'SIGKILL');
+  await until(() => masters().length === 0, killedMs);
+  const left = processesOf(directory, files);
+  const pids = left.map(({ pid }) => pid);
+  if (pids.length === 0) return;
+  for (const pid of pids) sendSignal(pid, 'SIGQUIT');
+  const isFree = await until(() => portsOf(pids).size === 0, graceMs);
+  const ended = reap(left, isFree ? graceMs : 0);
+  if (!isFree) await ended;
 }
 
-function orphans(directory: string, files: NginxFiles): ProcessEntry[] {
+/** Kills what is left of some processes after a while. */
+async function reap(processes: readonly ProcessEntry[], afterMs: number): Promise<void> {
+  if (afterMs > 0) await sleep(afterMs, undefined, { ref: false });
+  const left = (): ProcessEntry[] =>
+    processes.filter(({ pid, startTime }) => isAlive({ pid, startTime, bootId: bootId() }));
+  for (const { pid } of left()) sendSignal(pid, 'SIGKILL');
+  await until(() => left().length === 0, killedMs);
+}
+
+function processesOf(directory: string, files: NginxFiles): ProcessEntry[] {
   const table = listProcesses();
   const last = lastRun(files);
   const found = new Map<number, ProcessEntry>();
   if (last) for (const entry of listDescendants(last, table)) found.set(entry.pid, entry);
   // One that was started by an agent that died before it could note it down.
   const home = realpathSync(directory);
-  for (const entry of table) if (isNginxIn(entry.pid, home)) found.set(entry.pid, entry);
+  for (const entry of table) {
+    if (isNginx(entry.pid) && (isIn(entry.pid, home) || isMaster(entry.pid, files))) found.set(entry.pid, entry);
+  }
   return [...found.values()].filter(({ state }) => state !== 'Z');
 }
 
+const isNginx = (pid: number): boolean => read(() => readFileSync(`/proc/${pid}/comm`, 'utf8')) === 'nginx\n';
+
 /** Workers are in the router's directory (`working_directory`). */
-function isNginxIn(pid: number, home: string): boolean {
+const isIn = (pid: number, home: string): boolean => read(() => readlinkSync(`/proc/${pid}/cwd`)) === home;
+
+/** A master shows what it was started with; a worker does not. */
+function isMaster(pid: number, { configuration }: NginxFiles): boolean {
+  const command = read(() => readFileSync(`/proc/${pid}/cmdline`, 'utf8')) ?? '';
+  return command.replaceAll('\0', ' ').includes(` -c ${configuration} `);
+}
+
+/** null: the process is gone, or somebody else's. */
+function read(value: () => string): string | null {
   try {
-    return readFileSync(`/proc/${pid}/comm`, 'utf8') === 'nginx\n' && readlinkSync(`/proc/${pid}/cwd`) === home;
+    return value();
   } catch {
-    return false; // gone, or somebody else's
+    return null;
   }
 }
 
-async function untilGone(left: () => readonly unknown[], timeoutMs: number): Promise<void> {
+/** @returns whether it came true in time */
+async function until(condition: () => boolean, timeoutMs: number): Promise<boolean> {
   const deadline = Date.now() + timeoutMs;
-  while (left().length > 0 && Date.now() < deadline) await sleep(pollMs);
+  while (!condition()) {
+    if (Date.now() >= deadline) return false;
+    await sleep(pollMs);
+  }
+  return true;
 }

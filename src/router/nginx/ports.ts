@@ -1,9 +1,9 @@
 /** Listening ports, looked at before nginx is told of them: nginx takes a configuration whole or not at all. */
-import { readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { errnoOf, type PaasError } from '../../shared/errors.ts';
 import { listenError } from '../addresses.ts';
+import { portsOf } from './sockets.ts';
 
 /** Binds a port for a moment. @returns the port, and the system's error code where it cannot be had */
 export function tryPort(address: string, port: number): Promise<{ port: number; problem: string | null }> {
@@ -37,23 +37,8 @@ export const portProblem = (error: PaasError, port: number): string => `TLS port
 
 const closeMs = 2_000;
 
-/** Waits until nobody listens on the ports; no longer than 2 s, since another program may have taken one. */
-export async function untilClosed(ports: readonly number[]): Promise<void> {
-  if (ports.length === 0) return;
-  const wanted = new Set(ports);
+/** Waits until processes listen nowhere any more; no longer than 2 s. */
+export async function untilClosed(pids: readonly number[]): Promise<void> {
   const deadline = Date.now() + closeMs;
-  while (Date.now() < deadline && listeningPorts().some((port) => wanted.has(port))) await sleep(5);
-}
-
-/** proc(5), /proc/net/tcp: state 0A is LISTEN. */
-function listeningPorts(): number[] {
-  return ['/proc/net/tcp', '/proc/net/tcp6'].flatMap((path) => {
-    let text = '';
-    try {
-      text = readFileSync(path, 'latin1');
-    } catch (error) {
-      if (errnoOf(error) !== 'ENOENT') throw error;
-    }
-    return [...text.matchAll(/:([0-9A-F]{4}) [0-9A-F]+:0000 0A /g)].map(([, port = '']) => Number.parseInt(port, 16));
-  });
+  while (portsOf(pids).size > 0 && Date.now() < deadline) await sleep(5);
 }

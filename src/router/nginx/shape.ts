@@ -55,10 +55,42 @@ export function shapeOf(table: RouteTable): Shape {
   return {
     tls: (table.certificates ?? []).length > 0,
     tcp: table.tcp.map(({ port }) => port).sort((one, other) => one - other),
-    locations: [...locations.values()].sort((one, other) => (one.name < other.name ? -1 : 1)),
+    locations: [...locations.values()].sort(byName),
     bodies: [...bodies].filter((most) => !usualBodies.has(most)).sort((one, other) => one - other),
   };
 }
+
+/** A shape with the locations and limits of another one beside its own. */
+export function beside(shape: Shape, other: Pick<Shape, 'locations' | 'bodies'>): Shape {
+  const locations = new Map([...other.locations, ...shape.locations].map((one) => [one.name, one]));
+  return {
+    ...shape,
+    locations: [...locations.values()].sort(byName),
+    bodies: [...new Set([...shape.bodies, ...other.bodies])].sort((one, two) => one - two),
+  };
+}
+
+/** The locations and limits of a shape that another one has, too. */
+export function common(shape: Shape, other: Shape): Pick<Shape, 'locations' | 'bodies'> {
+  const names = new Set(other.locations.map(({ name }) => name));
+  return {
+    locations: shape.locations.filter(({ name }) => names.has(name)),
+    bodies: shape.bodies.filter((most) => other.bodies.includes(most)),
+  };
+}
+
+/** A shape in force does for another one: locations and limits too many do no harm, and every reload costs something. */
+export function covers(present: Shape, { tls, tcp, locations, bodies }: Shape): boolean {
+  const names = new Set(present.locations.map(({ name }) => name));
+  return (
+    present.tls === tls &&
+    JSON.stringify(present.tcp) === JSON.stringify(tcp) &&
+    locations.every(({ name }) => names.has(name)) &&
+    bodies.every((most) => present.bodies.includes(most))
+  );
+}
+
+const byName = (one: Location, other: Location): number => (one.name < other.name ? -1 : 1);
 
 /** Named by its content: an app whose snippet changes gets another location, and both are there for a while. */
 export function locationOf({ nginx, protocol = 'http', limits }: Backend): string | undefined {

@@ -18,8 +18,9 @@ export async function trySnippet(
   h2c = false,
 ): Promise<{ line: number; message: string }[]> {
   const program = findNginx();
-  const directory = mkdtempSync(join(tmpdir(), 'paas-snippet-'));
+  let directory: string | undefined;
   try {
+    directory = mkdtempSync(join(tmpdir(), 'paas-snippet-'));
     const files = nginxFiles(directory);
     mkdirSync(files.temporary, { recursive: true });
     const before = `pid ${files.pid};
@@ -49,7 +50,7 @@ ${settingsText}`;
   } catch (cause) {
     throw new PaasError('unavailable', 'nginx cannot be asked whether it takes this configuration.', { cause });
   } finally {
-    rmSync(directory, { recursive: true, force: true });
+    if (directory !== undefined) rmSync(directory, { recursive: true, force: true });
   }
 }
 

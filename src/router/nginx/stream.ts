@@ -1,7 +1,6 @@
 /** TCP routes as nginx's `stream` block, and how many of their connections are open. */
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
-import { errnoOf } from '../../shared/errors.ts';
 import { bracketed } from '../addresses.ts';
+import { inodesOf, tcpSockets } from './sockets.ts';
 
 /** '' where there is no TCP route. Which instance gets a connection is said by lua/tcp.ts: '' closes it. */
 export function streamText(ports: readonly number[], address: string, program: string): string {
@@ -36,29 +35,20 @@ const openStates = new Set(['01', '02', '04', '05', '08']);
 export function openConnections(pids: () => readonly number[], places: ReadonlySet<string>): Map<string, number> {
   const open = new Map<string, number>();
   if (places.size === 0) return open;
-  const found = [...connections('/proc/net/tcp'), ...connections('/proc/net/tcp6')].filter(({ to }) => places.has(to));
+  const found = tcpSockets().flatMap(({ remote, state, inode }) => {
+    if (!openStates.has(state)) return [];
+    const to = placeOf(remote);
+    return places.has(to) ? [{ to, inode }] : [];
+  });
   if (found.length === 0) return open;
-  const own = new Set(pids().flatMap(socketsOf));
+  const own = new Set(pids().flatMap(inodesOf));
   for (const { to, inode } of found) if (own.has(inode)) open.set(to, (open.get(to) ?? 0) + 1);
   return open;
 }
 
-const placeOf = (address: string, port: number): string => `${address}:${port}`;
-
-function connections(path: string): { to: string; inode: string }[] {
-  let text: string;
-  try {
-    text = readFileSync(path, 'latin1');
-  } catch (error) {
-    if (errnoOf(error) === 'ENOENT') return [];
-    throw error;
-  }
-  return text.split('\n').slice(1).flatMap((line) => {
-    const [, , remote = '', state = '', , , , , , inode = ''] = line.trim().split(/\s+/);
-    if (!openStates.has(state)) return [];
-    const [address = '', port = ''] = remote.split(':');
-    return [{ to: placeOf(readAddress(address), Number.parseInt(port, 16)), inode }];
-  }); // prettier-ignore
+function placeOf(remote: string): string {
+  const [address = '', port = ''] = remote.split(':');
+  return `${readAddress(address)}:${Number.parseInt(port, 16)}`;
 }
 
 /** The kernel writes each 32 bits in the machine's order: little-endian on all that run this. */
@@ -68,18 +58,4 @@ function readAddress(hex: string): string {
   if (bytes.length === 4) return bytes.join('.');
   const groups = Array.from({ length: 8 }, (_, index) => bytes.readUInt16BE(index * 2).toString(16));
   return new URL(`http://[${groups.join(':')}]`).hostname.slice(1, -1);
-}
-
-function socketsOf(pid: number): string[] {
-  try {
-    return readdirSync(`/proc/${pid}/fd`).flatMap((fd) => {
-      try {
-        return /^socket:\[(\d+)\]$/.exec(readlinkSync(`/proc/${pid}/fd/${fd}`))?.[1] ?? [];
-      } catch {
-        return []; // closed meanwhile
-      }
-    });
-  } catch {
-    return []; // the process has ended
-  }
 }

@@ -29,7 +29,7 @@ import {
   type Records,
 } from './records.ts';
 import { Regions } from './regions.ts';
-import { shapeOf, type Location } from './shape.ts';
+import { beside, common, shapeOf, type Shape } from './shape.ts';
 import { openConnections } from './stream.ts';
 import { writeTcpFiles } from './tcp-files.ts';
 
@@ -41,12 +41,18 @@ export class TableKeeper {
   readonly #releases = new Map<number, number>();
   /** The records that `#releases` has taken up. */
   #indexed: Records | null = null;
-  #problem: string | null = null;
-  #tcpProblem: string | null = null;
+  /** What of the table, of its TCP routes and of its certificates is not on disk. */
+  #unsaved: { table: string | null; tcp: string | null; certificate: string | null } = {
+    table: null,
+    tcp: null,
+    certificate: null,
+  };
   #certificateProblems: string[] = [];
   readonly regions: Regions;
   /** What the last table used: a request on its way to an instance may not be counted yet. */
   #last = new Set<string>();
+  /** Of the last table; null: that of another agent. */
+  #shape: Shape | null = null;
 
   constructor(files: NginxFiles) {
     this.#files = files;
@@ -64,12 +70,11 @@ export class TableKeeper {
     const table = { ...given, certificates: this.#usable(given.certificates ?? []) };
     await this.regions.use(table);
     const [first] = table.certificates;
-    if (first) saveFirst(this.#files.tls, first);
-    this.#tcpProblem = saved('TCP routes', () => writeTcpFiles(this.#files.tcp, table));
-    const wanted = shapeOf(table);
+    this.#unsaved.certificate = first ? saved('the certificate', () => saveFirst(this.#files.tls, first)) : null;
+    this.#unsaved.tcp = saved('TCP routes', () => writeTcpFiles(this.#files.tcp, table));
+    const shape = shapeOf(table);
     // Locations of apps' own are there before a request is sent to them, and until none is.
-    const bodies = [...new Set([...wanted.bodies, ...instance.bodies])].sort((one, other) => one - other);
-    await instance.reshape({ ...wanted, locations: union(wanted.locations, instance.locations), bodies });
+    await instance.reshape(beside(shape, common(instance.shape, this.#shape ?? instance.shape)));
     const status = await instance.status();
     this.#forget(table, new Set(this.underWay(status.open, instance).keys()));
     const fresh: number[] = [];
@@ -84,6 +89,7 @@ export class TableKeeper {
     await this.#save(records);
     const after = await this.#send(records, fresh, status);
     this.#records = records;
+    this.#shape = shape;
     return after;
   }
 
@@ -192,8 +198,8 @@ export class TableKeeper {
   }
 
   problems(): string[] {
-    const saving = [this.#problem, this.#tcpProblem].flatMap((problem) => problem ?? []);
-    return [...saving, ...this.#certificateProblems, ...this.regions.problems()];
+    const unsaved = Object.values(this.#unsaved).flatMap((problem) => problem ?? []);
+    return [...unsaved, ...this.#certificateProblems, ...this.regions.problems()];
   }
 
   #load(): void {
@@ -253,9 +259,9 @@ export class TableKeeper {
   async #save(records: Records): Promise<void> {
     try {
       await replaceDurably(this.#files.table, formatRecords(records));
-      this.#problem = null;
+      this.#unsaved.table = null;
     } catch (error) {
-      this.#problem = `the route table could not be saved: ${errnoOf(error) ?? String(error)}`;
+      this.#unsaved.table = `the route table could not be saved: ${errnoOf(error) ?? String(error)}`;
     }
   }
 }
@@ -268,9 +274,4 @@ function saved(what: string, write: () => void): string | null {
   } catch (error) {
     return `${what} could not be saved: ${errnoOf(error) ?? String(error)}`;
   }
-}
-
-function union(some: readonly Location[], others: readonly Location[]): Location[] {
-  const all = new Map([...some, ...others].map((location) => [location.name, location]));
-  return [...all.values()].sort((one, other) => (one.name < other.name ? -1 : 1));
 }
