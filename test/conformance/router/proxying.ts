@@ -65,6 +65,19 @@ export function proxying(bench: Bench): void {
     expect(behind.headers).not.toHaveProperty('x_forwarded_for');
   });
 
+  it('says in X-Real-IP whom it takes for the client, whatever the client says', async () => {
+    await bench.serve({ m: { servers: [await mirror()] } });
+    const realIp = async (...lines: string[]) => (await seenWith(lines)).headers['x-real-ip'];
+    expect(await realIp()).toBe('127.0.0.1');
+    expect(await realIp('X-Real-IP: 6.6.6.6')).toBe('127.0.0.1');
+    expect(await realIp('X-REAL-IP: 6.6.6.6', 'X-Real-IP: 7.7.7.7')).toBe('127.0.0.1');
+    // As in the access log: what the proxy in front has seen.
+    expect(await realIp('X-Forwarded-For: 6.6.6.6, 203.0.113.7', 'X-Real-IP: 6.6.6.6')).toBe('203.0.113.7');
+    const { headers } = await seenWith(['X_Real_IP: 6.6.6.6']);
+    expect(headers).not.toHaveProperty('x_real_ip');
+    expect(headers['x-real-ip']).toBe('127.0.0.1');
+  });
+
   it('keeps a sane request id, replaces another, and tells the client', async () => {
     await bench.serve({ m: { servers: [await mirror()] } });
     expect((await seenWith(['X-Request-Id: abc-123'])).headers['x-request-id']).toBe('abc-123');

@@ -1,6 +1,6 @@
 /**
  * From the head that a client sent to the head that an instance gets: hop-by-hop fields go (RFC 9110, 7.6.1, with those
- * that Connection names), framing is made anew, and X-Forwarded-* say who asked.
+ * that Connection names), framing is made anew, and X-Forwarded-* and X-Real-IP say who asked.
  */
 import { randomUUID } from 'node:crypto';
 import { chunked, parseLength, type Framing } from './body.ts';
@@ -42,7 +42,7 @@ export interface Hop {
 const known = new FieldNames([
   'host', 'content-length', 'transfer-encoding', 'connection', 'upgrade', 'expect', 'te', 'keep-alive',
   'proxy-connection', 'proxy-authenticate', 'proxy-authorization', 'http2-settings', 'x-forwarded-for',
-  'x-forwarded-proto', 'x-forwarded-host', 'x-forwarded-port', 'forwarded', 'x-request-id', 'accept',
+  'x-forwarded-proto', 'x-forwarded-host', 'x-forwarded-port', 'forwarded', 'x-real-ip', 'x-request-id', 'accept',
   'traceparent', 'tracestate',
 ]); // prettier-ignore
 const saneRequestId = /^[A-Za-z0-9._~+/=:@-]{1,200}$/;
@@ -131,7 +131,7 @@ export function requestFacts(head: RequestHead): RequestFacts {
       case 'tracestate':
         traceState = join(traceState, value);
         break;
-      default: // hop by hop: ends here
+      default: // hop by hop, or the router's alone to say: ends here
     }
     return false;
   });
@@ -188,6 +188,7 @@ export function requestIdOf(facts: RequestFacts): string {
 export function upstreamHead(method: string, target: string, facts: RequestFacts, hop: Hop, requestId: string): string {
   const { forwarded } = facts;
   let head = `${method} ${target} HTTP/1.1\r\nHost: ${facts.host}\r\n${facts.passed}`;
+  head += `X-Real-IP: ${clientAddress(facts, hop)}\r\n`;
   head += `X-Forwarded-For: ${hop.trusted && forwarded.for !== '' ? `${forwarded.for}, ` : ''}${hop.address}\r\n`;
   head += `X-Forwarded-Proto: ${(hop.trusted && forwarded.proto) || (hop.secure ? 'https' : 'http')}\r\n`;
   head += `X-Forwarded-Host: ${(hop.trusted && forwarded.host) || facts.host}\r\n`;

@@ -163,6 +163,6 @@ export function passableTrailers(fields: string): string {
 const forbiddenTrailers = new Set([
   'content-length', 'transfer-encoding', 'connection', 'keep-alive', 'proxy-connection', 'upgrade', 'te', 'trailer',
   'host', 'authorization', 'set-cookie', 'cookie', 'content-encoding', 'content-type', 'content-range', 'expect',
-  'x-forwarded-for', 'x-forwarded-proto', 'x-forwarded-host', 'x-forwarded-port', 'forwarded', 'x-request-id',
-  'traceparent', 'tracestate',
+  'x-forwarded-for', 'x-forwarded-proto', 'x-forwarded-host', 'x-forwarded-port', 'forwarded', 'x-real-ip',
+  'x-request-id', 'traceparent', 'tracestate',
 ]); // prettier-ignore

@@ -130,7 +130,7 @@ describe('heads', () => {
 
   it('believe X-Forwarded-* from a trusted hop only', () => {
     const spoofed = facts(
-      'Host: a\r\nX-Forwarded-For: 6.6.6.6\r\nX-Forwarded-Proto: https\r\nForwarded: for=6.6.6.6\r\n',
+      'Host: a\r\nX-Real-IP: 6.6.6.6\r\nX-Forwarded-For: 6.6.6.6\r\nX-Forwarded-Proto: https\r\nForwarded: for=6.6.6.6\r\n',
     );
     const head = (trusted: boolean) =>
       upstreamHead('GET', '/', spoofed, { address: '1.2.3.4', port: 80, secure: false, trusted }, 'id');
