@@ -1,43 +1,18 @@
 /** Apps' own nginx configuration that sends requests through their location again. */
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { afterEach, expect, it } from 'vitest';
-import { runProgram, spawnDetached } from '../../src/agent/steps/detached.ts';
 import { callSocket } from '../../src/router/control-socket.ts';
-import { nginxFiles } from '../../src/router/nginx/layout.ts';
-import { createRouter } from '../../src/router/registry.ts';
 import { checkSnippet } from '../../src/shared/nginx/snippet.ts';
-import { listProcesses, sendSignal } from '../../src/shared/processes.ts';
 import { fetchText, httpServer, rawClient } from '../support/wire.ts';
+import { startNginx } from './router/own-nginx.ts';
 import { CleanUp, portOf, tableOf } from './router/support.ts';
 
 const cleanUp = new CleanUp();
 afterEach(() => cleanUp.run());
 
-/** Of the routers that were started. */
-const directories: string[] = [];
-
-async function startNginx() {
-  const directory = mkdtempSync(join(tmpdir(), 'paas-nginx-'));
-  directories.push(directory);
-  const made = { directory, address: '127.0.0.1', port: 0, program: [], spawnDetached, run: runProgram };
-  const router = createRouter('nginx', made);
-  await router.start();
-  const master = Number(readFileSync(join(directory, 'nginx.pid'), 'utf8'));
-  cleanUp.add({
-    close: () => {
-      for (const { pid, ppid } of listProcesses()) if (pid === master || ppid === master) sendSignal(pid, 'SIGKILL');
-      rmSync(directory, { recursive: true, force: true });
-    },
-  });
-  return router;
-}
-
 it("shows a page of the app's own instead of its error, and has the request open at one instance only", async () => {
   const snippet = 'proxy_intercept_errors on;\nerror_page 404 =200 /sorry;';
   expect(checkSnippet(snippet, { allowLua: false })).toEqual([]);
-  const router = await startNginx();
+  const { router } = await startNginx(cleanUp);
   const server = cleanUp.add(
     await httpServer((request, response) => {
       response.statusCode = request.url === '/sorry' ? 200 : 404;
@@ -58,7 +33,7 @@ it("shows a page of the app's own instead of its error, and has the request open
 it("charges no instance with what the app's own configuration answers", async () => {
   const snippet = 'if ($http_user_agent ~ bot) { return 503; }\nif ($http_user_agent ~ bad) { return 502; }';
   expect(checkSnippet(snippet, { allowLua: false })).toEqual([]);
-  const router = await startNginx();
+  const { router } = await startNginx(cleanUp);
   const asked: string[] = [];
   const server = cleanUp.add(
     await httpServer((request, response) => {
@@ -85,7 +60,7 @@ it("charges no instance with what the app's own configuration answers", async ()
 });
 
 it("ends connections with a response before a reload, also where an app's own configuration answers", async () => {
-  const router = await startNginx();
+  const { router, files } = await startNginx(cleanUp);
   const server = cleanUp.add(await httpServer((request, response) => void request.pipe(response)));
   const names = ['own', 'refusing'];
   const table = tableOf(Object.fromEntries(names.map((name) => [name, { servers: [server] }])));
@@ -100,7 +75,7 @@ it("ends connections with a response before a reload, also where an app's own co
     return head;
   };
   expect(await post('own')).toMatch(/^HTTP\/1\.1 200 [^]*Connection: keep-alive\r\n[^]*X-Own: yes\r\n[^]*whole/);
-  await callSocket(nginxFiles(directories.at(-1)!).socket, 'PUT /closing');
+  await callSocket(files.socket, 'PUT /closing');
   expect(await post('own')).toMatch(/^HTTP\/1\.1 200 [^]*Connection: close\r\n[^]*X-Own: yes\r\n[^]*whole/);
   expect(await post('refusing')).toMatch(/^HTTP\/1\.1 403 [^]*Connection: close\r\n/);
   expect(await post('nobody')).toMatch(/^HTTP\/1\.1 404 [^]*Connection: close\r\n/);

@@ -12,7 +12,7 @@ local function status(lines)
   lines[#lines + 1] = "version\t" .. (dict:get("version") or 0)
   lines[#lines + 1] = "generation\t" .. shared.generation
   lines[#lines + 1] = "epoch\t" .. dict:get("epoch")
-  lines[#lines + 1] = "configuration\t" .. settings.configuration
+  lines[#lines + 1] = "configuration\t" .. (state.settled() and settings.configuration or "")
   local problem = dict:get("problem")
   if problem then lines[#lines + 1] = "problem\t" .. problem end
   local most = dict:get("slots") or 0
@@ -31,10 +31,9 @@ local function traffic()
   local buckets = #settings.latency + 1
   for counter = 0, (dict:get("counters") or 0) - 1 do
     local classes, latency, any = { 0, 0, 0, 0, 0 }, nil, false
-    for i = 0, shared.columns - 1 do
-      local column = shared.column[i]
+    for i = 0, shared.counted - 1 do
       for class = 0, 4 do
-        local count = column.classes[counter][class]
+        local count = shared.counts[i].classes[counter][class]
         if count > 0 then any = true end
         classes[class + 1] = classes[class + 1] + count
       end
@@ -43,7 +42,7 @@ local function traffic()
       latency = {}
       for bucket = 0, buckets - 1 do
         local sum = 0
-        for i = 0, shared.columns - 1 do sum = sum + shared.column[i].latency[counter][bucket] end
+        for i = 0, shared.counted - 1 do sum = sum + shared.counts[i].latency[counter][bucket] end
         latency[bucket + 1] = sum
       end
       lines[#lines + 1] = "count\t" .. counter .. "\t" .. table.concat(classes, " ") .. "\t" .. table.concat(latency, " ")

@@ -71,15 +71,15 @@ do
 end
 
 local function count(ep, status, ms)
-  local column, counter = state.column, ep.counter
+  local counts, counter = state.counts, ep.counter
   local class = floor(status / 100) - 1
   if class < 0 or class > 4 then class = 4 end
-  local classes = column.classes[counter]
+  local classes = counts.classes[counter]
   classes[class] = classes[class] + 1
   if status ~= 101 then
     local bucket = buckets
     if ms <= longest then bucket = bucketAt[ms] end
-    local latency = column.latency[counter]
+    local latency = counts.latency[counter]
     latency[bucket] = latency[bucket] + 1
   end
 end
@@ -196,7 +196,10 @@ local function whole(key, st)
   return nil
 end
 
-function M.sweep()
+-- @param ending the worker takes no new connections any more
+function M.sweep(ending)
+  if ending then return state.leave() end
+  state.reap()
   local time = ngx.now()
   for key, st in pairs(all) do
     local ep, asked = st.ep, st.asked

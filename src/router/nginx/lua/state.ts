@@ -7,32 +7,48 @@ local ffi = require "ffi"
 local bit = require "bit"
 local settings = require "paas.settings"
 
+-- Old workers stay for as long as they have connections, WebSockets for days, through many reloads. Of what is open none
+-- may get lost, so each has a column then too; counts of the past they share, which at worst loses some.
+local most, kept = math.max(128, 4 * settings.columns), settings.columns
+
 ffi.cdef(string.format([[
 typedef struct {
   int32_t open[%d];
   int32_t waiting[%d];
   double oldest[%d];
+} paas_column;
+typedef struct {
   uint32_t classes[%d][5];
   uint32_t latency[%d][48];
-} paas_column;
+} paas_counts;
+typedef struct {
+  int32_t pid;
+  uint32_t configuration;
+  double begun;
+  int32_t leaving;
+} paas_worker;
 typedef struct {
   uint32_t generation;
   uint32_t columns;
+  uint32_t counted;
   double closing;
-  int32_t pids[%d];
+  paas_worker workers[%d];
   double avoid[%d];
   double eject[%d];
   int32_t fails[%d];
   paas_column column[%d];
+  paas_counts counts[%d];
 } paas_state;
 void *mmap(void *address, size_t length, int protection, int flags, int fd, long offset);
 int kill(int pid, int signal);
+int getpgid(int pid);
 int usleep(unsigned int microseconds);
-]], settings.slots, settings.slots, settings.slots, settings.releases, settings.releases, settings.columns, settings.slots,
-  settings.slots, settings.slots, settings.columns))
+]], settings.slots, settings.slots, settings.slots, settings.releases, settings.releases, most, settings.slots,
+  settings.slots, settings.slots, most, kept))
 
 local dict = ngx.shared.paas
 local M = {}
+M.configuration = tonumber(string.sub(settings.configuration, 1, 8), 16)
 
 -- In the master, before it forks: PROT_READ|PROT_WRITE, MAP_SHARED|MAP_ANONYMOUS|MAP_NORESERVE of Linux.
 -- @return true where the memory is new
@@ -49,36 +65,91 @@ function M.map()
   return fresh
 end
 
-local function gone(pid)
-  return ffi.C.kill(pid, 0) ~= 0 and ffi.errno() == 3 -- ESRCH
+-- Whether the worker is no more. Its number may be another process's by now, which is in another process group, or that
+-- of the worker that asks.
+local function gone(worker)
+  return worker.pid == ngx.worker.pid() and worker.begun ~= M.started
+    or ffi.C.getpgid(worker.pid) ~= ffi.C.getpgid(0)
 end
 
--- In a worker that begins: takes a column, and gives back those of workers that are gone.
+-- Forgets what workers that are gone had open.
+local function clear()
+  local shared, used = M.shared, 0
+  for i = 0, shared.columns - 1 do
+    local worker = shared.workers[i]
+    if worker.pid ~= 0 then
+      if gone(worker) then
+        ffi.fill(shared.column[i], ffi.sizeof("paas_column"))
+        worker.pid = 0
+      else used = i + 1 end
+    end
+  end
+  shared.columns = used
+end
+
+-- Every 250 ms, since a worker that ends behind a reload gets no successor that would do it.
+function M.reap()
+  if not dict:add("lock", true, 2) then return end
+  clear()
+  dict:delete("lock")
+end
+
+local function free()
+  for i = 0, most - 1 do if M.shared.workers[i].pid == 0 then return i end end
+  return nil
+end
+
+-- Makes room where each column has a worker: the one that has been told to leave for the longest has to.
+local function evict()
+  local shared, oldest = M.shared, nil
+  for i = 0, most - 1 do
+    local worker = shared.workers[i]
+    if not oldest or worker.begun < oldest.begun then oldest = worker end
+  end
+  ngx.log(ngx.CRIT, "too many workers of former configurations have connections: the oldest one, ", oldest.pid, ", is ended")
+  ffi.C.kill(oldest.pid, 9)
+  for _ = 1, 500 do
+    if gone(oldest) then break end
+    ffi.C.usleep(1000)
+  end
+  clear()
+  return free()
+end
+
+-- In a worker that begins: takes a column.
 function M.claim()
   local shared = M.shared
   for _ = 1, 2000 do
     if dict:add("lock", true, 2) then break end
     ffi.C.usleep(1000)
   end
-  local own
-  for i = 0, settings.columns - 1 do
-    local pid = shared.pids[i]
-    if pid ~= 0 and gone(pid) then
-      ffi.fill(shared.column[i].open, ffi.sizeof(shared.column[i].open))
-      ffi.fill(shared.column[i].waiting, ffi.sizeof(shared.column[i].waiting))
-      ffi.fill(shared.column[i].oldest, ffi.sizeof(shared.column[i].oldest))
-      shared.pids[i] = 0
-      pid = 0
-    end
-    if pid == 0 and not own then own = i end
-  end
-  -- More workers than columns only while many old ones still have connections: then two share the last one.
-  own = own or settings.columns - 1
-  shared.pids[own] = ngx.worker.pid()
-  if own >= shared.columns then shared.columns = own + 1 end
-  dict:delete("lock")
-  M.column = shared.column[own]
   M.started = ngx.now()
+  clear()
+  local own = free() or evict()
+  if not own then error("there is no room to count what this worker has open") end
+  local worker = shared.workers[own]
+  worker.configuration, worker.begun, worker.leaving = M.configuration, M.started, 0
+  worker.pid = ngx.worker.pid()
+  if own >= shared.columns then shared.columns = own + 1 end
+  local counts = own % kept
+  if counts >= shared.counted then shared.counted = counts + 1 end
+  dict:delete("lock")
+  M.worker, M.column, M.counts = worker, shared.column[own], shared.counts[counts]
+end
+
+-- In a worker that takes no new connections any more.
+function M.leave()
+  M.worker.leaving = 1
+end
+
+-- Whether all who take connections have this worker's configuration: old workers do for a moment beside the new ones.
+function M.settled()
+  local shared = M.shared
+  for i = 0, shared.columns - 1 do
+    local worker = shared.workers[i]
+    if worker.pid ~= 0 and worker.leaving == 0 and worker.configuration ~= M.configuration then return false end
+  end
+  return true
 end
 
 -- Whether a reload is near that this worker will not survive.
