@@ -93,7 +93,14 @@ export class AppReconciler {
   /** Outside a rollout: the release in force, in the numbers of the formation. */
   async #steady(appId: string): Promise<void> {
     const { db } = this.#control.store;
-    const app = await db.selectFrom('apps').selectAll().where('id', '=', appId).executeTakeFirst();
+    const rollouts = db.selectFrom('rollouts').select('id').where('app_id', '=', appId);
+    const app = await db
+      .selectFrom('apps')
+      .selectAll()
+      .where('id', '=', appId)
+      // One may have begun in this very look: the formation, and whether the app runs, are the new release's from then on.
+      .where(({ not, exists }) => not(exists(rollouts.where('finished_at', 'is', null))))
+      .executeTakeFirst();
     if (!app) return;
     if (app.state === 'stopped' || app.release === null) return this.#control.engine.apply(appId, []);
     const release = await db

@@ -15,10 +15,19 @@ beforeEach(async () => {
 });
 afterEach(() => control.close());
 
-const push = (text: string, instances: number) => ({
+const push = (text: string, instances: number, size: { memoryMb?: number } = {}) => ({
   files: life.plainApp(text),
-  spec: { processes: { web: { kind: 'web', command: './run', instances } }, config: { TEXT: text } },
+  spec: { processes: { web: { kind: 'web', command: './run', instances, ...size } }, config: { TEXT: text } },
 });
+/** How many of a release run, by size. */
+async function sizes(appId: string, release: number): Promise<Record<number, number>> {
+  const { db } = control.store;
+  const all = db.selectFrom('instances').select('memory_mb').where('app_id', '=', appId).where('ended_at', 'is', null);
+  const rows = await all.where('release', '=', release).where('desired', '=', 'run').execute();
+  const counts: Record<number, number> = {};
+  for (const { memory_mb: mb } of rows) counts[mb] = (counts[mb] ?? 0) + 1;
+  return counts;
+}
 const up = async (appId: string): Promise<number> =>
   (await life.instancesOf(control, appId)).filter((line) => line.endsWith('run healthy')).length;
 const web = async (appId: string) => formationOf(await life.appOf(control, appId))['web']!.instances;
@@ -73,6 +82,37 @@ describe('a push that supersedes another', () => {
     expect(await web(appId)).toBe(2);
     expect(await config(appId)).toEqual({ TEXT: 'one' });
     expect(await life.instancesOf(control, appId)).toEqual(['web.1 v1 run healthy', 'web.2 v1 run healthy']);
+  });
+});
+
+describe('the release in force', () => {
+  it('keeps its own memory where a push that asks for another takes the place of one half way, and fails', async () => {
+    const { appId } = await halfWay();
+    const { id } = await life.beginPush(control, push('four', 4, { memoryMb: 256 }));
+    const behave: life.Behaviour = (row) => (row.release >= 3 ? life.crashed(row) : life.healthy(row));
+    expect((await life.finished({ ...world, behave }, id)).state).toBe('failed');
+    expect(await sizes(appId, 1)).toEqual({ 512: 4 });
+  });
+
+  it('keeps its number while a push that asks for another one begins', async () => {
+    const { app_id: appId } = await life.pushApp(world, push('one', 2));
+    const { id } = await life.beginPush(control, push('two', 4));
+    await life.live(world, appId, async () => {
+      expect(Object.values(await sizes(appId, 1))[0] ?? 0).toBeLessThanOrEqual(2);
+      return (await life.deploymentOf(control, id)).finished_at !== null;
+    });
+  });
+
+  it('is not started by a push of another one to a stopped app', async () => {
+    const { app_id: appId } = await life.pushApp(world, push('one', 2));
+    await control.store.db.updateTable('apps').set({ state: 'stopped' }).execute();
+    await life.live(world, appId, async () => (await life.instancesOf(control, appId)).length === 0);
+    const { id } = await life.beginPush(control, push('two', 2));
+    await life.live(world, appId, async () => {
+      expect(await sizes(appId, 1)).toEqual({});
+      return (await life.deploymentOf(control, id)).finished_at !== null;
+    });
+    expect(await life.instancesOf(control, appId)).toEqual(['web.1 v2 run healthy', 'web.2 v2 run healthy']);
   });
 });
 
