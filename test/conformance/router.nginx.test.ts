@@ -236,6 +236,22 @@ describe('nginx as a router', () => {
     expect((await router.apply({ ...table, version: table.version + 3 })).problems).toEqual([]);
   });
 
+  it("holds the limit of bodies of an app's own configuration, whether a request says its length or not", async () => {
+    const { router } = await running();
+    const server = cleanUp.add(
+      await httpServer((request, response) => void request.resume().on('end', () => response.end('whole'))),
+    );
+    const table = tableOf({ own: { servers: [server] } });
+    table.backends.own!.nginx = 'client_max_body_size 1k;';
+    const { url } = await router.apply(table);
+    const post = async (size: number, headers: Record<string, string> = {}) =>
+      (await fetchText(url, { method: 'POST', headers: { host: 'own.test', ...headers }, body: 'x'.repeat(size) }))
+        .status;
+    const chunked = { 'transfer-encoding': 'chunked' };
+    expect(await Promise.all([post(1024), post(1024, chunked)])).toEqual([200, 200]);
+    expect(await Promise.all([post(1025), post(1025, chunked)])).toEqual([413, 413]);
+  });
+
   it("says what is wrong with an app's own configuration, by line", async () => {
     const { router } = await running();
     expect(await router.checkSnippet!('proxy_read_timeout 5m;\ngzip on;')).toEqual([]);

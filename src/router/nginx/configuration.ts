@@ -5,10 +5,10 @@
 import { createHash } from 'node:crypto';
 import { bracketed } from '../addresses.ts';
 import { latencyBounds } from '../../shared/contracts/routes.ts';
-import { parseNginx } from '../../shared/nginx/parse.ts';
 import { firstPath } from './first-certificate.ts';
 import { maxCounters, maxSlots, type NginxFiles } from './layout.ts';
 import { luaLiteral } from './literal.ts';
+import { sets } from './own-limits.ts';
 import { grpcText, proxyText, settingsText } from './passing.ts';
 import type { NginxProgram } from './programs.ts';
 import { bodyLocation, usualBodies, type Location } from './shape.ts';
@@ -153,6 +153,7 @@ ${proxyText}
       proxy_pass http://paas;
     }
     location @h2c {
+      ${quietBodies}
 ${grpcText}
       grpc_pass grpc://paas_h2c;
     }
@@ -172,21 +173,22 @@ ${[...usualBodies, ...bodies].map(bodyText).join('')}${locations.map(locationTex
 const bodyText = (most: number): string =>
   [false, true].map((h2c) => locationText({ name: bodyLocation(most, h2c), snippet: '', h2c, most })).join('');
 
-/** A limit of a snippet's own is the one that counts; a request that says its length meets both (lua/rare.ts). */
-function hasOwnLimit(snippet: string): boolean {
-  try {
-    return parseNginx(snippet).some(({ name }) => name === 'client_max_body_size');
-  } catch {
-    return false; // nginx refuses it, and says why.
-  }
+/**
+ * An app's own location: what it asks for, around the passing on that every app has. Begins with the snippet, which may
+ * say otherwise where something is said for it.
+ */
+export function locationText({ name, snippet, h2c, most }: Omit<Location, 'app'>): string {
+  const usual = [...(most === undefined ? [] : [`client_max_body_size ${most};`]), ...(h2c ? [quietBodies] : [])];
+  const said = usual.filter((line) => !sets(snippet, line.split(' ', 1)[0]!)).map((line) => `      ${line}\n`);
+  const pass = h2c ? `${grpcText}\n      grpc_pass grpc://paas_h2c;` : `${proxyText}\n      proxy_pass http://paas;`;
+  return `    location ${name} {\n${snippet}\n${said.join('')}${pass}\n    }\n`;
 }
 
-/** An app's own location: what it asks for, around the passing on that every app has. Begins with the snippet. */
-export function locationText({ name, snippet, h2c, most }: Omit<Location, 'app'>): string {
-  const pass = h2c ? `${grpcText}\n      grpc_pass grpc://paas_h2c;` : `${proxyText}\n      proxy_pass http://paas;`;
-  const limit = most === undefined || hasOwnLimit(snippet) ? '' : `      client_max_body_size ${most};\n`;
-  return `    location ${name} {\n${snippet}\n${limit}${pass}\n    }\n`;
-}
+/**
+ * A gRPC call may be silent for long in either direction, and nginx does not know whether its answer has begun. Who is
+ * slow on purpose holds a stream of an app's own, which has limits.
+ */
+const quietBodies = 'client_body_timeout 1h;';
 
 const upstreamText = (name: string): string => `  upstream ${name} {
     server 0.0.0.1;

@@ -11,6 +11,7 @@ import { callSocket, unreachable } from '../control-socket.ts';
 import { askStatus, type NginxStatus } from './admin.ts';
 import type { NginxFiles, Running } from './layout.ts';
 import { endMaster, endProcesses, lastRun, livingMaster, reload } from './master.ts';
+import { ownBodyLimit } from './own-limits.ts';
 import { choosePort, untilClosed } from './ports.ts';
 import { nothingPresent, Possibilities, type Possible } from './possible.ts';
 import type { Surroundings } from './records.ts';
@@ -98,7 +99,8 @@ export class Instance {
   /** Where a backend's requests go, where that is not the usual location. */
   location(backend: Backend): ReturnType<Surroundings['location']> {
     const own = locationOf(backend);
-    if (own !== undefined && this.#inForce.locations.some(({ name }) => name === own)) return { all: own };
+    if (own !== undefined && this.#inForce.locations.some(({ name }) => name === own))
+      return { all: own, most: ownBodyLimit(backend.nginx ?? '') };
     const h2c = backend.protocol === 'h2c';
     const most = backend.limits?.maxBodyBytes;
     return { all: h2c ? '@h2c' : undefined, uncounted: most === undefined ? undefined : bodyLocation(most, h2c) };

@@ -41,8 +41,11 @@ export interface Surroundings {
   tlsPort: number | undefined;
   /** The database for rules by region. */
   regions?: RegionCopy | undefined;
-  /** The location of an app's requests, where it is not the usual one; and of those whose body has to be counted. */
-  location(backend: Backend): { all?: string | undefined; uncounted?: string | undefined };
+  /**
+   * The location of an app's requests, where it is not the usual one, and of those whose body has to be counted; and
+   * what of a body a location of its own takes at most, in bytes.
+   */
+  location(backend: Backend): { all?: string | undefined; uncounted?: string | undefined; most?: number | undefined };
 }
 
 /**
@@ -87,7 +90,8 @@ function backendRecord(
   location: ReturnType<Surroundings['location']>,
   fresh: number[],
 ): string {
-  const { app, appId: id, state, gray, limits, maintenance, outlier = defaultOutlier } = backend;
+  const { app, appId: id, state, gray, maintenance, outlier = defaultOutlier } = backend;
+  const limits = strictest(backend.limits, location.most);
   const eps = new Map<string, string>();
   for (const { instance, name, release, address, port } of backend.endpoints) {
     const slot = counted.slots.take(slotName(instance, address, port));
@@ -110,6 +114,12 @@ function backendRecord(
     special: Boolean(gray ?? limits ?? maintenance),
   });
   return `${text.slice(0, -1)}["eps"]={${[...eps.values()].join(',')}},}`;
+}
+
+/** nginx itself looks at the length that a request says only before it is in the app's location. */
+function strictest(limits: Backend['limits'], most: number | undefined): Backend['limits'] {
+  if (most === undefined) return limits;
+  return { ...limits, maxBodyBytes: Math.min(most, limits?.maxBodyBytes ?? most) };
 }
 
 const bracketed = (address: string): string => (address.includes(':') ? `[${address}]` : address);
