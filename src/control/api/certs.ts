@@ -2,6 +2,7 @@
 import type * as z from 'zod/mini';
 import * as api from '../../shared/contracts/api.ts';
 import { PaasError } from '../../shared/errors.ts';
+import type { RouteTable } from '../../shared/contracts/routes.ts';
 import { parseHost } from '../../shared/routes-text.ts';
 import { changeAccount } from '../certificates/acme/account.ts';
 import { checkCertificate, type Checked } from '../certificates/pem.ts';
@@ -11,6 +12,7 @@ import type { Control } from '../context.ts';
 import { certificatePlace } from '../reconcile/table.ts';
 import type { Db, Trx } from '../store/open.ts';
 import { endpoint, type Call, type Endpoint } from './define.ts';
+import { untilInTable } from './routed.ts';
 
 export const certificateEndpoints: Endpoint[] = [
   endpoint({
@@ -40,6 +42,9 @@ export const certificateEndpoints: Endpoint[] = [
     body: api.certificatePut,
     response: api.certificateAnswer,
     handle: put,
+    settle: async ({ control, params, body }) => {
+      if (body.source !== 'acme') await untilShown(control, hostOf(params));
+    },
   }),
   endpoint({
     method: 'DELETE',
@@ -47,6 +52,7 @@ export const certificateEndpoints: Endpoint[] = [
     summary: 'Take the certificate of a host name away, with its key',
     role: 'developer',
     handle: remove,
+    settle: ({ control, params }) => untilShown(control, hostOf(params)),
   }),
 ];
 
@@ -144,6 +150,21 @@ async function remove(call: Call<unknown>): Promise<unknown> {
   });
   control.wake.routes();
   return answer;
+}
+
+/** Whoever has given or taken a certificate may look at once. Where no router is connected, nobody shows anything. */
+async function untilShown(control: Control, host: string): Promise<void> {
+  if (control.routing.summary().version < 0) return;
+  const wanted = async (): Promise<string | null> => (await findRow(control.store.db, host))?.chain ?? null;
+  const chain = await wanted();
+  const shown = ({ certificates = [] }: RouteTable): string | null =>
+    certificates.find(({ hosts }) => hosts.includes(host))?.chain ?? null;
+  await untilInTable(
+    control,
+    (table) => shown(table) === chain,
+    async () => (await wanted()) === chain,
+    `the certificate of ${host}`,
+  );
 }
 
 const findRow = (db: Db | Trx, host: string): Promise<CertificateRow | undefined> =>

@@ -1,6 +1,6 @@
 /** Changes of the route table that are done only when the routers have them. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Backend } from '../../shared/contracts/routes.ts';
+import type { Backend, RouteTable } from '../../shared/contracts/routes.ts';
 import { PaasError } from '../../shared/errors.ts';
 import type { Control } from '../context.ts';
 import { routerPolicy } from '../deploy/router-settings.ts';
@@ -14,6 +14,8 @@ const wantedMs = 200;
 /** What of a backend is an app's own. */
 type Policy = Pick<Backend, 'maintenance' | 'nginx'>;
 
+type Waiting = Pick<Control, 'routing' | 'settings' | 'store' | 'wake'>;
+
 /**
  * Waits until every router has acknowledged a table in which `holds` is true of all of an app's backends, or somebody has
  * wanted otherwise since. An app that no route leads to has none, so nothing is waited for but the routers themselves.
@@ -21,9 +23,24 @@ type Policy = Pick<Backend, 'maintenance' | 'nginx'>;
  * @throws PaasError `timeout`; the change is made all the same
  */
 export async function untilRouted(
-  control: Pick<Control, 'routing' | 'settings' | 'store' | 'wake'>,
+  control: Waiting,
   appId: string,
   holds: (policy: Policy) => boolean,
+  what: string,
+): Promise<void> {
+  const isThere = ({ backends }: RouteTable): boolean =>
+    Object.values(backends).every((backend) => backend.appId !== appId || holds(backend));
+  await untilInTable(control, isThere, () => isWanted(control, appId, holds), what);
+}
+
+/**
+ * Waits until every router has acknowledged a table in which something is there, as long as it is wanted.
+ * @throws PaasError `timeout`; the change is made all the same
+ */
+export async function untilInTable(
+  control: Waiting,
+  isThere: (table: RouteTable) => boolean,
+  wanted: () => Promise<boolean>,
   what: string,
 ): Promise<void> {
   const timeoutMs = control.settings.timing.routed;
@@ -34,11 +51,10 @@ export async function untilRouted(
   for (;;) {
     if (Date.now() - lookedAt >= wantedMs) {
       lookedAt = Date.now();
-      if (!(await isWanted(control, appId, holds))) return;
+      if (!(await wanted())) return;
     }
     const { table } = control.routing;
-    const own = Object.values(table.backends).filter((backend) => backend.appId === appId);
-    if (from === undefined && own.every(holds)) from = table.version;
+    if (from === undefined && isThere(table)) from = table.version;
     const { version } = control.routing.summary();
     if (from !== undefined && version >= from) return;
     if (Date.now() >= deadline) {
