@@ -6,8 +6,11 @@ import { errnoOf, PaasError } from '../shared/errors.ts';
 /** sun_path of unix(7) has 108 bytes on Linux and 104 elsewhere, with the final zero. */
 const maxSocketPath = 103;
 
-/** Larger than the time a busy machine takes for a table of 10,000 routes and its fsync. */
-const timeoutMs = 15_000;
+/**
+ * Larger than the time a busy machine takes for a table of 10,000 routes and its fsync, and than a router waits for the
+ * process before it to take the table up (embedded/handover.ts).
+ */
+const timeoutMs = 20_000;
 
 /** Makes the router's directory (0700). @throws PaasError `unsupported` where its socket's path would be too long */
 export function prepareDirectory(directory: string, socket: string): void {

@@ -1,4 +1,5 @@
 /** The embedded router under what only somebody hostile, or a bad day, does to it. */
+import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
 import { constants, type Http2Session } from 'node:http2';
 import { request } from 'node:http';
@@ -181,6 +182,53 @@ describe('the embedded router under faults', () => {
     await eventually('a second process', () => made.processes().length === 2);
     await made.router.stop();
     await eventually('no process', () => made.processes().length === 0);
+  });
+
+  it('loses nobody to a process that does not get as far as serving', async () => {
+    const made = await running();
+    const { url } = await made.router.apply(tableOf({ k: { servers: [await echo()] } }));
+    const before = holder(made)!;
+    // Reading it never ends.
+    const table = join(made.directory, 'table.json');
+    rmSync(table);
+    execFileSync('mkfifo', [table]);
+    process.kill(before.pid, 'SIGHUP');
+    await eventually('a second process', () => made.processes().length === 2);
+    const until = Date.now() + 2000;
+    while (Date.now() < until)
+      expect((await fetchText(url, { headers, method: 'POST', body: 'x', timeout: 5000 })).body).toBe('x');
+    process.kill(
+      made.processes().find((pid) => pid !== before.pid)!,
+      'SIGKILL',
+    );
+    const failed = async () => (await made.router.observe()).problems.join();
+    await expect.poll(failed).toMatch(/^The new router process does not serve/);
+    expect((await fetchText(url, { headers, method: 'POST', body: 'y' })).body).toBe('y');
+    expect(holder(made)).toEqual(before);
+  });
+
+  it('waits for a process before it that is busy', async () => {
+    const made = await running();
+    const app = async (text: string) => cleanUp.add(await httpServer((_request, response) => response.end(text)));
+    const { url } = await made.router.apply(tableOf({ k: { servers: [await app('first')] } }));
+    const before = holder(made)!;
+    const kept = rawClient(portOf(url));
+    cleanUp.add({ close: () => kept.socket.destroy() });
+    const ping = 'GET / HTTP/1.1\r\nHost: k.test\r\n\r\n';
+    kept.write(ping);
+    await kept.until(/first$/);
+    await made.restart();
+    process.kill(before.pid, 'SIGSTOP');
+    let applied = false;
+    const applying = made.router
+      .apply(tableOf({ k: { servers: [await app('second')] } }))
+      .finally(() => (applied = true));
+    await new Promise((resolve) => setTimeout(resolve, 5000));
+    expect(applied).toBe(false);
+    process.kill(before.pid, 'SIGCONT');
+    await applying;
+    kept.write(ping);
+    await kept.until(/second$/);
   });
 
   it('survives a storm of restarts', async () => {

@@ -2,16 +2,17 @@
  * A new router process in place of this one, without a moment in which nobody listens (SIGHUP):
  *
  *   old                                        new
- *    │ starts it, with a channel ───────────────►│
- *    │◄──────────────────────────────────── here │ from now on no connection is lost that it accepts
- *    │ its listening sockets ───────────────────►│ takes up the table on disk, listens on them too
+ *    │ starts it, with a channel ───────────────►│ takes up the table on disk
+ *    │◄──────────────────────────────────── here │ all that takes long, or is likely to fail, is behind it
+ *    │ its listening sockets ───────────────────►│ listens on them too: clients come to either
  *    │◄───────────────────────────────── serving │
  *    │ no changes from here on; lock, `yours` ──►│ reads the table again, opens the control socket
  *    │ accepts no more; open requests ──────────►│ counts them in its status, so that instances drain
  *    │◄─────────────── every change of the table │ answers for it when the old one has it, too
  *    └ ends with the last of its connections
  *
- * Until `yours` the old one stays the router, whatever becomes of the new one.
+ * Until `yours` the old one stays the router, whatever becomes of the new one. A client that came to the new one is lost with
+ * it, which is why that gets its sockets late.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import type { Server } from 'node:net';
@@ -23,8 +24,13 @@ import { closeInherited, inherit, listeners } from './listening.ts';
 
 const startMs = 20_000;
 const tellMs = 50;
-/** One that has not taken a table up by then is told to end. */
-const reloadMs = 3000;
+/**
+ * One that has not taken a table up by then is told to end: as long as a busy machine may need, and less than the driver
+ * waits (control-socket.ts).
+ */
+const reloadMs = 15_000;
+/** What of its time a process gives the one before it, so as to answer in time itself. */
+const passedOn = 2 / 3;
 /** Of this process, to a router that starts: it gets its sockets from its parent. */
 const flag = 'PAAS_ROUTER_HEIR';
 
@@ -38,7 +44,12 @@ const toHeir = z.discriminatedUnion('type', [
 ]);
 type ToHeir = z.infer<typeof toHeir>;
 
-const fromHeir = z.object({ type: z.enum(['here', 'serving', 'reload', 'stop']) });
+const fromHeir = z.object({
+  type: z.enum(['here', 'serving', 'reload', 'stop']),
+  /** Of `reload`: how long it is waited for. */
+  withinMs: z.optional(z.int()),
+});
+type FromHeir = z.infer<typeof fromHeir>;
 
 /** The process that takes over, as the one before it sees it. */
 export interface Heir {
@@ -49,8 +60,8 @@ export interface Heir {
   enthrone(): void;
   /** Says which requests are still open here, from time to time, until the signal aborts. */
   report(open: () => Record<string, number>, signal: AbortSignal): Promise<void>;
-  /** Calls this when the table on disk has changed. */
-  onReload(reload: () => Promise<void>): void;
+  /** Calls this when the table on disk has changed. @param reload is told how long the process before this one may take */
+  onReload(reload: (withinMs: number) => Promise<void>): void;
   /** Aborts when the heir stops or is gone: nobody counts the requests that are open here any more. */
   readonly gone: AbortSignal;
 }
@@ -76,11 +87,11 @@ export async function raiseHeir(argv: readonly string[], ending: AbortSignal): P
     child.kill('SIGKILL');
     throw error;
   }
-  let reload = (): Promise<void> => Promise.resolve();
+  let reload = (_withinMs: number): Promise<void> => Promise.resolve();
   child.on('message', (message) => {
-    const type = fromHeir.safeParse(message).data?.type;
+    const { type, withinMs = reloadMs } = fromHeir.safeParse(message).data ?? {};
     if (type === 'stop') gone.abort();
-    if (type === 'reload') void reload().then(() => tell(child, { type: 'reloaded' }));
+    if (type === 'reload') void reload(Math.floor(withinMs * passedOn)).then(() => tell(child, { type: 'reloaded' }));
   });
   child.unref();
   return {
@@ -128,65 +139,83 @@ const tell = (child: ChildProcess, message: ToHeir): void => void child.send(mes
 
 /** The router before this one, as its heir sees it. */
 export interface Predecessor {
+  /** Gets the sockets to listen on. From now on clients come to this process, too: it listens without delay. */
+  takeSockets(): Promise<void>;
   /** Says that this process serves, and waits until it is the router: told so, or the only one that is left. */
   succeed(): Promise<void>;
   /** Requests that are still open there, by instance. */
   open(): Record<string, number>;
-  /** Has it take up the table on disk, as far as it still serves. */
-  reload(): Promise<void>;
+  /** Has it take up the table on disk, as far as it still serves; tells one to end that takes too long. */
+  reload(withinMs?: number): Promise<void>;
   /** Lets it end soon. */
   stop(): void;
   /** Resolves when it is. */
   readonly gone: Promise<void>;
 }
 
-/** Gets the sockets to listen on; null for a process that was started anew. */
-export async function findPredecessor(): Promise<Predecessor | null> {
+/** Null for a process that was started anew. */
+export function findPredecessor(): Predecessor | null {
   if (process.env[flag] === undefined || !process.send) return null;
   let open: Record<string, number> = {};
-  const reloading: (() => void)[] = [];
-  const reloaded = (): void => reloading.shift()?.();
-  let enthroned = (): void => undefined;
-  const mine = new Promise<void>((resolve) => (enthroned = resolve));
-  const gone = new Promise<void>((resolve) => process.once('disconnect', resolve));
-  await new Promise<void>((resolve) => {
-    process.on('message', (message, handle) => {
-      const told = toHeir.parse(message);
-      if (told.type === 'listener') inherit(told.name, handle as Server);
-      if (told.type === 'start') resolve();
-      if (told.type === 'yours') enthroned();
-      if (told.type === 'open') ({ open } = told);
-      if (told.type === 'reloaded') reloaded();
-    });
-    process.once('disconnect', () => {
-      open = {};
-      resolve();
-      enthroned();
-      while (reloading.length > 0) reloaded();
-    });
-    process.send?.({ type: 'here' });
+  const given = pending();
+  const mine = pending();
+  const gone = pending();
+  /** Answers come in the order of what was asked. */
+  const reloading: Pending[] = [];
+  /** It has not answered in time once: nobody waits for it again. */
+  let slow = false;
+  process.on('message', (message, handle) => {
+    const told = toHeir.parse(message);
+    if (told.type === 'listener' && handle) inherit(told.name, handle as Server);
+    if (told.type === 'start') given.resolve();
+    if (told.type === 'yours') mine.resolve();
+    if (told.type === 'open') ({ open } = told);
+    if (told.type === 'reloaded') reloading.shift()?.resolve();
   });
-  const stop = (): void => {
-    if (process.connected) process.send?.({ type: 'stop' });
+  process.once('disconnect', () => {
+    open = {};
+    for (const awaited of [given, mine, gone, ...reloading]) awaited.resolve();
+  });
+  const send = (message: FromHeir): void => {
+    if (process.connected) process.send?.(message, undefined, undefined, () => undefined);
   };
   return {
     open: () => open,
-    stop,
-    gone,
+    stop: () => send({ type: 'stop' }),
+    gone: gone.promise,
+    takeSockets() {
+      send({ type: 'here' });
+      return given.promise;
+    },
     async succeed() {
       closeInherited();
-      if (process.connected) process.send?.({ type: 'serving' });
-      await mine;
+      send({ type: 'serving' });
+      await mine.promise;
     },
-    async reload() {
+    async reload(withinMs = reloadMs) {
       if (!process.connected) return;
-      const done = new Promise<void>((resolve) => reloading.push(resolve));
-      process.send?.({ type: 'reload' });
-      const late = AbortSignal.timeout(reloadMs);
-      late.addEventListener('abort', reloaded);
-      await done;
-      late.removeEventListener('abort', reloaded);
-      if (late.aborted) stop();
+      const reloaded = pending();
+      reloading.push(reloaded);
+      send({ type: 'reload', withinMs });
+      if (slow) return;
+      const late = setTimeout(() => {
+        slow = true;
+        send({ type: 'stop' });
+        reloaded.resolve();
+      }, withinMs);
+      await reloaded.promise;
+      clearTimeout(late);
     },
   };
+}
+
+interface Pending {
+  promise: Promise<void>;
+  resolve: () => void;
+}
+
+function pending(): Pending {
+  let resolve = (): void => undefined;
+  const promise = new Promise<void>((done) => (resolve = done));
+  return { promise, resolve };
 }

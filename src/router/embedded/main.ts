@@ -37,18 +37,25 @@ export async function main(argv: string[], _env: NodeJS.ProcessEnv): Promise<num
 async function run(options: RouterOptions): Promise<void> {
   const files = routerFiles(options.directory);
   const what = `the router directory ${options.directory}`;
-  const predecessor = await findPredecessor();
+  const predecessor = findPredecessor();
   let lock = predecessor ? null : acquireLock(files.lock, what);
   const server = new RouterServer(options);
   const told = untilTold();
   let graceful: Promise<void> | null = null;
   const prepared = `${files.running}.${process.pid}`;
   try {
+    const note = (port: number): void => {
+      const record = { pid: process.pid, settings: options.settings, place: placeOf(options), port };
+      writeDurably(prepared, JSON.stringify(running.parse(record)));
+    };
     // Where any port will do, the address stays what it was.
-    await server.start(readJsonFileIfSound(files.running, running)?.port ?? 0);
-    // Before another one has given way: a disk that is full then costs the exchange, and not the router.
-    const record = { pid: process.pid, settings: options.settings, place: placeOf(options), port: server.port };
-    writeDurably(prepared, JSON.stringify(running.parse(record)));
+    const last = readJsonFileIfSound(files.running, running)?.port ?? 0;
+    await server.start(last, async () => {
+      // Before another one gives anything: a disk that is full then costs the exchange, and not the router or its clients.
+      if (predecessor) note(last);
+      await predecessor?.takeSockets();
+    });
+    if (!predecessor || server.port !== last) note(server.port);
     if (predecessor) {
       server.before = predecessor;
       await predecessor.succeed();
@@ -106,8 +113,8 @@ async function handOver(server: RouterServer, lock: LockFile, nextFile: string, 
 async function drain(server: RouterServer, heir: Heir, told: Signals): Promise<void> {
   const drained = new AbortController();
   const { before } = server;
-  heir.onReload(async () => {
-    await Promise.all([server.reload(), before?.reload()]);
+  heir.onReload(async (withinMs) => {
+    await Promise.all([server.reload(), before?.reload(withinMs)]);
   });
   const reporting = heir.report(() => server.open(), drained.signal);
   const hurry = (): void => {

@@ -79,14 +79,18 @@ export class RouterServer {
   /**
    * Takes up the table of the last run, then listens: nobody is told 404 for want of a table that is on disk.
    * @param preferredPort tried first where any port will do
+   * @param beforeListening what is to be done when all is ready for clients
    * @throws PaasError `conflict` (port in use), `not_allowed` (port needs a right), `unavailable` (other reasons)
    */
-  async start(preferredPort: number): Promise<void> {
-    const loaded = await loadTable(this.#tablePath);
-    if (loaded && 'problem' in loaded) this.problem = loaded.problem;
-    else if (loaded) await this.#swap(loaded);
+  async start(preferredPort: number, beforeListening: () => Promise<void>): Promise<void> {
+    const found = await loadTable(this.#tablePath);
+    if (found && 'problem' in found) this.problem = found.problem;
+    const loaded = found && 'table' in found ? found : null;
+    if (loaded) await this.#swap(loaded);
+    const certificates = this.#tls.prepare(loaded?.table.certificates);
+    await beforeListening();
     this.port = await this.#listen(preferredPort);
-    if (loaded && 'table' in loaded) await this.#openPorts(loaded, this.#tls.prepare(loaded.table.certificates));
+    if (loaded) await this.#openPorts(loaded, certificates);
   }
 
   /** Takes orders from now on. */
