@@ -99,7 +99,7 @@ export class AppReconciler {
       .selectAll()
       .where('id', '=', appId)
       // One may have begun in this very look: the formation, and whether the app runs, are the new release's from then on.
-      .where(({ not, exists }) => not(exists(rollouts.where('finished_at', 'is', null))))
+      .where((eb) => eb.not(eb.exists(rollouts.where('finished_at', 'is', null))))
       .executeTakeFirst();
     if (!app) return;
     if (app.state === 'stopped' || app.release === null) return this.#control.engine.apply(appId, []);
