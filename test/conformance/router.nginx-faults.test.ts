@@ -152,7 +152,7 @@ describe('processes that nobody keeps', () => {
   it.each(['that are left of a killed master', 'of a router with other settings'])(
     'hold up no other router with what they have open: workers %s',
     async (whose) => {
-      const { master, driver } = world();
+      const { directory, master, driver } = world();
       const port = await freePort();
       const router = driver({ port });
       await router.start();
@@ -181,6 +181,8 @@ describe('processes that nobody keeps', () => {
       expect((await get(url, 'k.test')).body).toBe('plain');
       client.write('still here');
       await client.until(/heard still here/);
+      await next.stop();
+      expect(nginxProcesses(directory)).toEqual([]);
     },
   );
 });

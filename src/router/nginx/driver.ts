@@ -13,7 +13,7 @@ import { compileTable } from '../table.ts';
 import { askTraffic, type NginxStatus } from './admin.ts';
 import { Instance } from './instance.ts';
 import { nginxFiles, type NginxFiles } from './layout.ts';
-import { endMaster, livingMaster } from './master.ts';
+import { endRouter } from './master.ts';
 import { trySnippet } from './snippet.ts';
 import { TableKeeper } from './table-keeper.ts';
 import { workerCount } from './write.ts';
@@ -70,10 +70,7 @@ class NginxRouter implements Router {
   }
 
   stop(): Promise<void> {
-    return this.#turns.take(async () => {
-      const master = livingMaster(this.#files);
-      if (master) await endMaster(master);
-    });
+    return this.#turns.take(() => endRouter(this.#config.directory, this.#files));
   }
 
   /** What could not be had is tried again; redirects to TLS, say, are in the records of a table. */

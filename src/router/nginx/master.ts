@@ -66,6 +66,13 @@ export async function endProcesses(directory: string, files: NginxFiles): Promis
   if (!isFree) await ended;
 }
 
+/** Ends a router gracefully, with all that is left of those before it. */
+export async function endRouter(directory: string, files: NginxFiles): Promise<void> {
+  const master = livingMaster(files);
+  if (master) await endMaster(master);
+  await reap(processesOf(directory, files), 0);
+}
+
 /** Kills what is left of some processes after a while. */
 async function reap(processes: readonly ProcessEntry[], afterMs: number): Promise<void> {
   if (afterMs > 0) await sleep(afterMs, undefined, { ref: false });
@@ -81,7 +88,7 @@ function processesOf(directory: string, files: NginxFiles): ProcessEntry[] {
   const found = new Map<number, ProcessEntry>();
   if (last) for (const entry of listDescendants(last, table)) found.set(entry.pid, entry);
   // One that was started by an agent that died before it could note it down.
-  const home = realpathSync(directory);
+  const home = read(() => realpathSync(directory));
   for (const entry of table) {
     if (isNginx(entry.pid) && (isIn(entry.pid, home) || isMaster(entry.pid, files))) found.set(entry.pid, entry);
   }
@@ -91,7 +98,8 @@ function processesOf(directory: string, files: NginxFiles): ProcessEntry[] {
 const isNginx = (pid: number): boolean => read(() => readFileSync(`/proc/${pid}/comm`, 'utf8')) === 'nginx\n';
 
 /** Workers are in the router's directory (`working_directory`). */
-const isIn = (pid: number, home: string): boolean => read(() => readlinkSync(`/proc/${pid}/cwd`)) === home;
+const isIn = (pid: number, home: string | null): boolean =>
+  home !== null && read(() => readlinkSync(`/proc/${pid}/cwd`)) === home;
 
 /** A master shows what it was started with; a worker does not. */
 function isMaster(pid: number, { configuration }: NginxFiles): boolean {
@@ -99,7 +107,7 @@ function isMaster(pid: number, { configuration }: NginxFiles): boolean {
   return command.replaceAll('\0', ' ').includes(` -c ${configuration} `);
 }
 
-/** null: the process is gone, or somebody else's. */
+/** null: it is gone, or somebody else's. */
 function read(value: () => string): string | null {
   try {
     return value();
