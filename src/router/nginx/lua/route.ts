@@ -83,9 +83,11 @@ local function path()
 end
 
 -- Bytes that had come of a request when its head was read, for what goes with a body of known length: by it the end of
--- the body is known (answer.sweep). False: there is none.
+-- the body is known (answer.sweep). Most are GET and HEAD, whose bodies, if any, come with them.
+-- @return false: there is none
 local function headOf(record)
-  if read(record, "content_length") == 0 then return false end
+  local method = C.ngx_http_lua_ffi_req_get_method(record)
+  if method == 2 or method == 4 or read(record, "content_length") == 0 then return false end
   local length = read(record, "request_length")
   local bytes = tonumber(C.ngx_atoof(value[0], length))
   return bytes
