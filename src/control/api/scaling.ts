@@ -1,11 +1,20 @@
 /** Handlers of what changes size or incarnation without a new release: scale, restart. */
 import type * as z from 'zod/mini';
 import type * as api from '../../shared/contracts/api.ts';
-import type { ScaleRequest } from '../../shared/contracts/api.ts';
+import type { Formation, ScaleRequest } from '../../shared/contracts/api.ts';
 import { PaasError } from '../../shared/errors.ts';
 import { formationOf, requireApp } from '../deploy/apps.ts';
 import { activate, finish, insertDeployment, presentDeployment } from '../deploy/deployments.ts';
-import { changeEffects, nextEpoch, replaceRunning, scaleBoth, setAside, underWay } from '../deploy/during.ts';
+import {
+  changeEffects,
+  nextEpoch,
+  replaceRunning,
+  scaleBoth,
+  setAside,
+  underWay,
+  type Asked,
+} from '../deploy/during.ts';
+import { keptRunning } from '../deploy/diff.ts';
 import { effectsOf } from '../deploy/effects.ts';
 import { beginRollout } from '../deploy/release.ts';
 import { scaleFormation, type Scaled } from '../deploy/scale.ts';
@@ -25,7 +34,9 @@ export async function scale(call: Call<z.infer<typeof api.scaleRequest>>): Promi
     const active = await underWay(trx, present);
     const scaled = scaleFormation(formationOf(present), call.body, control.settings.cluster);
     const { formation } = scaled;
-    const changed = [...scaled.changed, ...(active?.rollout ? ofOldOnly(active.rollout, scaled, call.body) : [])];
+    const asked = askedOf(call.body, formation);
+    const old = active?.rollout ? ofOld(active.rollout, asked) : { changed: [], rolls: false };
+    const changed = [...scaled.changed, ...old.changed];
     if (changed.length === 0) return { formation, deployment: null, changed };
     const isUp = present.release !== null && present.state === 'active';
     if (scaled.rolls && isUp && !active?.rollout) {
@@ -38,10 +49,10 @@ export async function scale(call: Call<z.infer<typeof api.scaleRequest>>): Promi
       .where('id', '=', app.id)
       .execute();
     if (active?.rollout) {
-      const types = Object.keys(call.body.processes);
-      const asked = Object.fromEntries(types.map((type) => [type, formation[type]!]));
       await changeEffects(trx, active.rollout, (effects) => scaleBoth(effects, asked));
-      if (scaled.rolls) await replaceRunning(trx, app.id, types);
+      const isSized = ({ memoryMb, cpu }: Asked) => memoryMb !== undefined || cpu !== undefined;
+      const resized = Object.keys(asked).filter((type) => isSized(asked[type]!));
+      if (scaled.rolls || old.rolls) await replaceRunning(trx, app.id, resized);
     }
     const row = await insertDeployment(trx, app.id, {
       kind: 'scale',
@@ -65,15 +76,36 @@ export async function scale(call: Call<z.infer<typeof api.scaleRequest>>): Promi
   return { formation: answer.formation, deployment: answer.deployment };
 }
 
-/** What a scale changes of the old release alone, since the push under way had brought the new one there by itself. */
-function ofOldOnly(rollout: RolloutRow, { formation }: Scaled, { processes }: ScaleRequest): string[] {
+/** Of a formation that was scaled, what the request spoke of. */
+function askedOf({ processes }: ScaleRequest, formation: Formation): Record<string, Asked> {
+  const asked: Record<string, Asked> = {};
+  for (const [type, wish] of Object.entries(processes)) {
+    const { instances, memoryMb, cpu } = formation[type]!;
+    asked[type] = {
+      ...(wish.instances === undefined && wish.delta === undefined ? {} : { instances }),
+      ...(wish.memoryMb === undefined ? {} : { memoryMb }),
+      ...(wish.cpu === undefined ? {} : { cpu }),
+    };
+  }
+  return asked;
+}
+
+/** What a scale changes of the old release, maybe of that alone: the push under way may have brought the new one there. */
+function ofOld(rollout: RolloutRow, asked: Readonly<Record<string, Asked>>): Pick<Scaled, 'changed' | 'rolls'> {
   const before = effectsOf(rollout).formationBefore;
-  return Object.keys(processes).flatMap((type) => {
+  const of = `of v${rollout.from_release ?? '?'}`;
+  const changed: string[] = [];
+  let rolls = false;
+  for (const [type, wish] of Object.entries(asked)) {
     const old = before[type];
-    const now = formation[type];
-    if (!old || !now || old.instances === now.instances) return [];
-    return [`${type} of v${rollout.from_release ?? '?'} ${old.instances} -> ${now.instances}`];
-  });
+    if (!old) continue;
+    const { instances, memoryMb, cpu } = { ...old, ...wish };
+    if (instances !== old.instances) changed.push(`${type} ${of} ${old.instances} -> ${instances}`);
+    if (memoryMb !== old.memoryMb) changed.push(`${type} memory ${of} ${old.memoryMb}M -> ${memoryMb}M`);
+    if (cpu !== old.cpu) changed.push(`${type} cpu ${of} ${old.cpu ?? 'no limit'} -> ${cpu ?? 'no limit'}`);
+    rolls ||= keptRunning(old.kind) && (memoryMb !== old.memoryMb || cpu !== old.cpu);
+  }
+  return { changed, rolls };
 }
 
 /** A rollout of the release in force onto itself: new instances beside the old ones, so that nothing is interrupted. */

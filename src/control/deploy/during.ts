@@ -91,13 +91,16 @@ export async function changeEffects(
   await trx.updateTable('rollouts').set({ effects: changed }).where('id', '=', rollout.id).execute();
 }
 
-/** What was scaled by hand holds for the old release too, however the rollout ends. */
-export function scaleBoth(effects: Effects, scaled: Formation): Partial<Effects> {
+/** What of a process type somebody asked for by hand; what is not here, they said nothing about. */
+export type Asked = Partial<Pick<Formation[string], 'instances' | 'memoryMb' | 'cpu'>>;
+
+/** What was scaled by hand holds for the old release too, however the rollout ends; the push's own numbers do not. */
+export function scaleBoth(effects: Effects, asked: Readonly<Record<string, Asked>>): Partial<Effects> {
   const put = (formation: Formation): Formation => {
     const changed = { ...formation };
-    for (const [type, { instances, memoryMb, cpu }] of Object.entries(scaled)) {
+    for (const [type, wish] of Object.entries(asked)) {
       const present = formation[type];
-      if (present) changed[type] = { ...present, instances, memoryMb, cpu };
+      if (present) changed[type] = { ...present, ...wish };
     }
     return changed;
   };

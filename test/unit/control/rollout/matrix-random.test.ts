@@ -119,4 +119,4 @@ async function live(seed: number): Promise<void> {
   }
 }
 
-it.each([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 44, 166])('any commands, seed %i', live);
+it.each([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 44, 166, 254])('any commands, seed %i', live);

@@ -1,0 +1,32 @@
+/** A scale during a push that brings another size of its own: what was asked for stays, and nothing else. */
+import { afterEach, expect, it } from 'vitest';
+import { appUrl } from '../../../support/api.ts';
+import { Matrix } from './matrix-world.ts';
+
+let m: Matrix;
+afterEach(() => m.control.close());
+
+/** v1 has four of 512 MiB; v2, half way, four of 256. */
+async function cancelled(wish: object): Promise<string[]> {
+  m = await Matrix.in('rolling');
+  const answer = await m.api.call('PATCH', `${appUrl}/formation`, { body: { processes: { web: wish } } });
+  expect(answer.status).toBe(200);
+  await m.round();
+  await m.post('/rollout/cancel');
+  await m.settle(4);
+  return m.formation();
+}
+
+it('of the number leaves the old release its memory', async () => {
+  expect(await cancelled({ instances: 6 })).toEqual(['6 of v1 (512M)']);
+  expect((await m.kept()).formation['web']).toMatchObject({ instances: 6, memoryMb: 512 });
+});
+
+it('of the memory leaves the old release its number', async () => {
+  expect(await cancelled({ memoryMb: 1024 })).toEqual(['4 of v1 (1024M)']);
+});
+
+it('to the very memory that the push brings holds for the old release too', async () => {
+  expect(await cancelled({ memoryMb: 256 })).toEqual(['4 of v1 (256M)']);
+  expect((await m.kept()).formation['web']).toMatchObject({ instances: 4, memoryMb: 256 });
+});
