@@ -6,7 +6,7 @@ import type { Control } from '../context.ts';
 import type { Db, Trx } from '../store/open.ts';
 import type { AppRow, DeploymentRow } from '../store/schema.ts';
 import { effectsOf, undoEffects } from './effects.ts';
-import { discardRelease } from './during.ts';
+import { discardRelease, replaceRunning } from './during.ts';
 import { endOnce } from './once.ts';
 import { routesOf } from './routes.ts';
 import { urlOf } from './apps.ts';
@@ -94,14 +94,17 @@ export async function endActive(trx: Trx, app: AppRow, state: 'superseded' | 'ca
     .where('state', 'in', unfinished)
     .execute();
   await trx.updateTable('apps').set({ active_deployment: null }).where('id', '=', app.id).execute();
-  const { release } = await trx
+  const { release, kind } = await trx
     .selectFrom('deployments')
-    .select('release')
+    .select(['release', 'kind'])
     .where('id', '=', id)
     .executeTakeFirstOrThrow();
   if (release !== null && release !== app.release) await discardRelease(trx, app.id, release);
   await endOnce(trx, app.id, id);
-  await abandonRollouts(trx, app.id, end);
+  // What was scaled by hand stays; the instances that have not got it yet get it beside what comes.
+  const isScaled = kind === 'scale' && end === 'superseded';
+  if (isScaled) await replaceRunning(trx, app.id);
+  await abandonRollouts(trx, app.id, end, isScaled ? 'keep' : 'undo');
 }
 
 /** Ends everything that is under way or waits: the app stops or goes. */
@@ -115,11 +118,12 @@ export async function endAll(trx: Trx, app: AppRow): Promise<void> {
     .execute();
 }
 
-/** Ends the app's unfinished rollouts where they are, and takes their effects back. */
+/** Ends the app's unfinished rollouts where they are, and takes their effects back unless they are kept. */
 export async function abandonRollouts(
   trx: Trx,
   appId: string,
   state: 'superseded' | 'cancelled' | 'failed',
+  effects: 'undo' | 'keep' = 'undo',
 ): Promise<void> {
   const rows = await trx
     .selectFrom('rollouts')
@@ -134,6 +138,7 @@ export async function abandonRollouts(
       .set({ state, finished_at: Date.now(), waits_for: '' })
       .where('id', '=', row.id)
       .execute();
+    if (effects === 'keep') continue;
     const app = await trx.selectFrom('apps').selectAll().where('id', '=', appId).executeTakeFirstOrThrow();
     await undoEffects(trx, app, effectsOf(row));
   }

@@ -1,7 +1,7 @@
 /** A scale during a push that brings another size of its own: what was asked for stays, and nothing else. */
 import { afterEach, expect, it } from 'vitest';
 import { appUrl } from '../../../support/api.ts';
-import { Matrix } from './matrix-world.ts';
+import { Matrix, pushBody } from './matrix-world.ts';
 
 let m: Matrix;
 afterEach(() => m.control.close());
@@ -30,3 +30,19 @@ it('to the very memory that the push brings holds for the old release too', asyn
   expect(await cancelled({ memoryMb: 256 })).toEqual(['4 of v1 (256M)']);
   expect((await m.kept()).formation['web']).toMatchObject({ instances: 4, memoryMb: 256 });
 });
+
+it.each(['succeeds', 'fails', 'is cancelled'])(
+  'of the memory stays where a push that %s comes before it is done',
+  async (how) => {
+    m = await Matrix.in('steady');
+    await m.api.call('PATCH', `${appUrl}/formation`, { body: { processes: { web: { memoryMb: 1024 } } } });
+    for (let i = 0; i < 2; i++) await m.round();
+    if (how === 'fails') m.broken.add(2);
+    await m.post('/pushes', await pushBody(m.control, 'two'));
+    await m.round();
+    if (how === 'is cancelled') await m.post('/rollout/cancel');
+    await m.settle(4);
+    expect(await m.formation()).toEqual([`4 of v${how === 'succeeds' ? 2 : 1} (1024M)`]);
+    expect((await m.kept()).formation['web']).toMatchObject({ instances: 4, memoryMb: 1024 });
+  },
+);
