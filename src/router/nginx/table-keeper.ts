@@ -47,7 +47,8 @@ export class TableKeeper {
     tcp: null,
     certificate: null,
   };
-  #certificateProblems: string[] = [];
+  /** The last table's certificates, and why one cannot be used. */
+  #tried: ReadonlyMap<string, string | null> = new Map();
   readonly regions: Regions;
   /** What the last table used: a request on its way to an instance may not be counted yet. */
   #last = new Set<string>();
@@ -93,13 +94,20 @@ export class TableKeeper {
     return after;
   }
 
+  /** Each is tried once, as long as the table has it: a table comes with every instance that starts. */
   #usable(certificates: readonly Certificate[]): Certificate[] {
-    this.#certificateProblems = [];
-    return certificates.filter((certificate) => {
-      const made = contextOf(certificate);
-      if ('problem' in made) this.#certificateProblems.push(made.problem);
-      return 'context' in made;
-    });
+    const tried = new Map<string, string | null>();
+    for (const certificate of certificates) {
+      const content = JSON.stringify(certificate);
+      let problem = this.#tried.get(content);
+      if (problem === undefined) {
+        const made = contextOf(certificate);
+        problem = 'problem' in made ? made.problem : null;
+      }
+      tried.set(content, problem);
+    }
+    this.#tried = tried;
+    return certificates.filter((certificate) => tried.get(JSON.stringify(certificate)) === null);
   }
 
   /** Differences where nginx is known to have the last records, else everything. */
@@ -199,7 +207,7 @@ export class TableKeeper {
 
   problems(): string[] {
     const unsaved = Object.values(this.#unsaved).flatMap((problem) => problem ?? []);
-    return [...unsaved, ...this.#certificateProblems, ...this.regions.problems()];
+    return [...unsaved, ...[...this.#tried.values()].filter((problem) => problem !== null), ...this.regions.problems()];
   }
 
   #load(): void {
