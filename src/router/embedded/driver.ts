@@ -60,8 +60,10 @@ class EmbeddedRouter implements Router {
       return await ask();
     } catch (error) {
       const holder = lockHolder(this.#files.lock);
-      if (!isUnavailable(error) || !holder || this.#isRunning(holder.pid)) throw error;
-      if (!(await this.#whenReady(holder, Date.now() + startTimeoutMs))) throw error;
+      if (!isUnavailable(error) || !holder) throw error;
+      // It may have begun to answer just now.
+      const ready = this.#isRunning(holder.pid) || (await this.#whenReady(holder, Date.now() + startTimeoutMs));
+      if (!ready) throw error;
       return ask();
     }
   }
