@@ -1,9 +1,8 @@
 /** Where routers listen, in the words of URLs, of configuration and of errors. */
-import { isIPv6 } from 'node:net';
 import { PaasError } from '../shared/errors.ts';
 
 /** An address as it stands before a port: IPv6 in brackets. */
-export const bracketed = (address: string): string => (isIPv6(address) ? `[${address}]` : address);
+export const bracketed = (address: string): string => (address.includes(':') ? `[${address}]` : address);
 
 /** The host of a router's URL: one that listens everywhere is reached at `localhost`, too. */
 export const urlHost = (address: string): string =>

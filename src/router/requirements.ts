@@ -1,9 +1,9 @@
 /** What every router asks of rules and certificates of a table, beyond its shape and its routes (table.ts). */
-import { createSecureContext, type SecureContext, type SecureContextOptions } from 'node:tls';
+import type { SecureContext, SecureContextOptions } from 'node:tls';
 import type { Certificate, GrayRule } from '../shared/contracts/routes.ts';
 import { PaasError } from '../shared/errors.ts';
 import { compileRules } from '../shared/gray/choose.ts';
-import { securityLevel } from '../shared/tls.ts';
+import { strongContext } from '../shared/tls.ts';
 
 /** @throws PaasError `bad_request` for rules that cannot be compiled, naming the app */
 export function requireRules(app: string, rules: readonly GrayRule[]): void {
@@ -21,11 +21,10 @@ export function requireRules(app: string, rules: readonly GrayRule[]): void {
  */
 export function contextOf(
   { hosts, chain, key }: Certificate,
-  { ciphers = 'DEFAULT', ...options }: SecureContextOptions = {},
+  options: SecureContextOptions = {},
 ): { context: SecureContext } | { problem: string } {
   try {
-    const strong = `${ciphers}:${securityLevel}`;
-    return { context: createSecureContext({ ...options, ciphers: strong, cert: chain, key }) };
+    return { context: strongContext({ ...options, cert: chain, key }) };
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : String(cause);
     return { problem: `the certificate for ${hosts.join(', ')} cannot be used: ${why}` };

@@ -74,17 +74,11 @@ function newestRollout(control: Control, appId: string): Promise<RolloutRow | un
 
 /** What was begun last counts, and what is active before it: an older rollout says nothing about either. */
 async function progressOf(control: Control, app: AppRow): Promise<api.RolloutResponse> {
-  const rows = await control.store.db
-    .selectFrom('deployments')
-    .selectAll()
-    .where('app_id', '=', app.id)
-    .orderBy('created_at', 'desc')
-    .orderBy('id', 'desc')
-    .limit(100)
-    .execute();
-  const [newest] = rows;
-  const open = rows.filter((row) => row.finished_at === null);
-  const active = open.find(({ id }) => id === app.active_deployment) ?? open.at(-1);
+  const all = control.store.db.selectFrom('deployments').where('app_id', '=', app.id);
+  const newest = await all.selectAll().orderBy('created_at', 'desc').orderBy('id', 'desc').limit(1).executeTakeFirst();
+  const unended = all.select(['id', 'rollout_id']).where('finished_at', 'is', null);
+  const open = await unended.orderBy('created_at').orderBy('id').execute();
+  const active = open.find(({ id }) => id === app.active_deployment) ?? open[0];
   const isBefore = active !== undefined && active.rollout_id === null;
   const row = isBefore ? undefined : await newestRollout(control, app.id);
   return {

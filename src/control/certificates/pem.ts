@@ -1,8 +1,7 @@
 /** Certificates and private keys as people hand them over, checked before a router gets them. */
 import { createPrivateKey, X509Certificate, type KeyObject } from 'node:crypto';
-import { createSecureContext } from 'node:tls';
 import { PaasError } from '../../shared/errors.ts';
-import { securityLevel } from '../../shared/tls.ts';
+import { strongContext } from '../../shared/tls.ts';
 
 export interface Checked {
   /** PEM, the leaf first, nothing but certificates. */
@@ -148,7 +147,7 @@ export const lifeOf = (certificate: X509Certificate): { notBefore: number; notAf
 /** What only OpenSSL knows: signatures and curves that it would refuse in a router, too. */
 function tryIt(cert: string, key: string): void {
   try {
-    createSecureContext({ cert, key, ciphers: `DEFAULT:${securityLevel}` });
+    strongContext({ cert, key });
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message.replace(/^error:[^:]*:[^:]*:[^:]*:/, '') : String(cause);
     throw invalid(`A router could not show the certificate: ${reason}.`, { cause });

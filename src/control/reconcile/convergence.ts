@@ -8,7 +8,7 @@ import { failureOf } from '../rollout/machine.ts';
 import type { DeploymentRow } from '../store/schema.ts';
 import { capacityProblem } from './capacity.ts';
 import { hostTrouble, lastLines } from './evidence.ts';
-import { lookBeside, observeStable } from './gray.ts';
+import { lookBeside, stableOf } from './gray.ts';
 
 export async function judgeConvergence(
   control: Control,
@@ -18,7 +18,8 @@ export async function judgeConvergence(
   if (waiting.length === 0) return;
   const app = await control.store.db.selectFrom('apps').selectAll().where('id', '=', appId).executeTakeFirst();
   if (!app) return;
-  const instances = await observeStable(control, app);
+  const { instances: all } = await control.engine.observe(appId);
+  const instances = stableOf(app, all);
   const staying = instances.filter((instance) => !instance.leaving);
   const wanted = Object.entries(formationOf(app)).filter(([, { kind }]) => keptRunning(kind));
   const stopped = app.state !== 'active' || app.release === null;
@@ -56,7 +57,7 @@ export async function judgeConvergence(
       });
       await end(control, deployment, error);
     } else {
-      const problem = await capacityProblem(control, appId, (await control.engine.observe(appId)).instances);
+      const problem = await capacityProblem(control, appId, all);
       if (problem) await end(control, deployment, problem);
     }
   }

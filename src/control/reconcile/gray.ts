@@ -12,8 +12,11 @@ import type { AppRow, DeploymentRow } from '../store/schema.ts';
 
 /** The instances of an app without those of its gray releases, which rollouts and steady state must not touch. */
 export async function observeStable(control: Control, app: AppRow): Promise<ObservedInstance[]> {
+  return stableOf(app, (await control.engine.observe(app.id)).instances);
+}
+
+export function stableOf(app: AppRow, instances: readonly ObservedInstance[]): ObservedInstance[] {
   const gray = beside(grayOf(app), app.release);
-  const { instances } = await control.engine.observe(app.id);
   return instances.filter(({ release }) => !Object.hasOwn(gray, release));
 }
 

@@ -1,10 +1,9 @@
 /** nginx wants a certificate in its configuration, although another one is shown (lua/tls.ts): the first of the table. */
 import { mkdirSync, readFileSync } from 'node:fs';
-import { createSecureContext } from 'node:tls';
 import { join } from 'node:path';
 import type { Certificate } from '../../shared/contracts/routes.ts';
 import { writeIfOther } from '../../shared/files.ts';
-import { securityLevel } from '../../shared/tls.ts';
+import { strongContext } from '../../shared/tls.ts';
 
 /** Chain and key in one file: they change together or not at all. */
 export const firstPath = (directory: string): string => join(directory, 'first.pem');
@@ -18,7 +17,7 @@ export function saveFirst(directory: string, { chain, key }: Certificate): void 
 export function firstProblem(directory: string): string | null {
   try {
     const pem = readFileSync(firstPath(directory));
-    createSecureContext({ cert: pem, key: pem, ciphers: `DEFAULT:${securityLevel}` });
+    strongContext({ cert: pem, key: pem });
     return null;
   } catch (error) {
     return `no TLS until the next route table: the saved certificate cannot be used: ${error instanceof Error ? error.message : String(error)}`;

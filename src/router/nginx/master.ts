@@ -6,7 +6,7 @@ import { bootId, isAlive, listDescendants, listProcesses, sendSignal } from '../
 import type { ProcessEntry, ProcessIdentity } from '../../shared/processes.ts';
 import { callSocket } from '../control-socket.ts';
 import { running, type NginxFiles, type Running } from './layout.ts';
-import { portsOf } from './sockets.ts';
+import { untilClosed } from './ports.ts';
 
 const pollMs = 20;
 /** How long open requests have after the order to stop. */
@@ -61,7 +61,7 @@ export async function endProcesses(directory: string, files: NginxFiles): Promis
   const pids = left.map(({ pid }) => pid);
   if (pids.length === 0) return;
   for (const pid of pids) sendSignal(pid, 'SIGQUIT');
-  const isFree = await until(() => portsOf(pids).size === 0, graceMs);
+  const isFree = await untilClosed(pids, graceMs);
   const ended = reap(left, isFree ? graceMs : 0);
   if (!isFree) await ended;
 }

@@ -37,8 +37,12 @@ export const portProblem = (error: PaasError, port: number): string => `TLS port
 
 const closeMs = 2_000;
 
-/** Waits until processes listen nowhere any more; no longer than 2 s. */
-export async function untilClosed(pids: readonly number[]): Promise<void> {
-  const deadline = Date.now() + closeMs;
-  while (portsOf(pids).size > 0 && Date.now() < deadline) await sleep(5);
+/** Waits until processes listen nowhere any more. @returns whether that came true in time */
+export async function untilClosed(pids: readonly number[], timeoutMs = closeMs): Promise<boolean> {
+  const deadline = Date.now() + timeoutMs;
+  while (portsOf(pids).size > 0) {
+    if (Date.now() >= deadline) return false;
+    await sleep(5);
+  }
+  return true;
 }

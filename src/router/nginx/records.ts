@@ -13,7 +13,8 @@
  */
 import { defaultOutlier, type Backend, type Gray, type RouteTable } from '../../shared/contracts/routes.ts';
 import { PaasError } from '../../shared/errors.ts';
-import { shares } from '../../shared/gray/sticky.ts';
+import { shareKeys, shares } from '../../shared/gray/sticky.ts';
+import { bracketed } from '../addresses.ts';
 import { flags } from '../pages.ts';
 import { maxCounters, maxSlots } from './layout.ts';
 import { luaLiteral, type Literal } from './literal.ts';
@@ -122,8 +123,6 @@ function strictest(limits: Backend['limits'], most: number | undefined): Backend
   return { ...limits, maxBodyBytes: Math.min(most, limits?.maxBodyBytes ?? most) };
 }
 
-const bracketed = (address: string): string => (address.includes(':') ? `[${address}]` : address);
-
 /** Counts of one instance at one address; its name comes last, since it may contain anything. */
 export const slotName = (instance: string, address: string, port: number): string => `${address} ${port} ${instance}`;
 export const counterName = (appId: string, release: number): string => `${release} ${appId}`;
@@ -137,7 +136,7 @@ function grayRecord({ releases, rules }: Gray): Literal {
       release,
       all: all.map((condition) =>
         condition.kind === 'percent'
-          ? { kind: 'percent', below: Math.round((condition.percent * shares) / 100) }
+          ? { kind: 'percent', below: Math.round((condition.percent * shares) / 100), keys: [...shareKeys(release)] }
           : condition,
       ),
     })),

@@ -96,18 +96,16 @@ export class TableKeeper {
 
   /** Each is tried once, as long as the table has it: a table comes with every instance that starts. */
   #usable(certificates: readonly Certificate[]): Certificate[] {
+    const before = this.#tried;
     const tried = new Map<string, string | null>();
-    for (const certificate of certificates) {
-      const content = JSON.stringify(certificate);
-      let problem = this.#tried.get(content);
-      if (problem === undefined) {
-        const made = contextOf(certificate);
-        problem = 'problem' in made ? made.problem : null;
-      }
-      tried.set(content, problem);
-    }
     this.#tried = tried;
-    return certificates.filter((certificate) => tried.get(JSON.stringify(certificate)) === null);
+    return certificates.filter((certificate) => {
+      const content = JSON.stringify(certificate);
+      const known = before.get(content);
+      const problem = known === undefined ? problemOf(certificate) : known;
+      tried.set(content, problem);
+      return problem === null;
+    });
   }
 
   /** Differences where nginx is known to have the last records, else everything. */
@@ -272,6 +270,11 @@ export class TableKeeper {
       this.#unsaved.table = `the route table could not be saved: ${errnoOf(error) ?? String(error)}`;
     }
   }
+}
+
+function problemOf(certificate: Certificate): string | null {
+  const made = contextOf(certificate);
+  return 'problem' in made ? made.problem : null;
 }
 
 /** A disk that takes nothing is told, and keeps nothing else from being done. */

@@ -108,21 +108,11 @@ local function share(asker)
   return asker.share
 end
 
--- A share's place in the release's order of them: shareKeys and placeIn of src/shared/gray/sticky.ts. Products stay below 2^53.
-local function place(share, condition, release)
-  local keys = condition.keys
-  if not keys then
-    local key = release
-    keys = {}
-    for i = 1, 4 do
-      key = (key * 48271 + 11) % prime
-      keys[i] = key
-    end
-    condition.keys = keys
-  end
+-- A share's place in a release's order of them: placeIn of src/shared/gray/sticky.ts. Products stay below 2^53.
+local function place(share, keys)
   local right = share % 100
   local left = (share - right) / 100
-  for i = 1, 4 do
+  for i = 1, #keys do
     local sum = right + keys[i]
     left, right = right, (left + sum * sum % prime) % 100
   end
@@ -147,8 +137,8 @@ local tests = {
     asker.regions = asker.regions or regions.of(asker.meta.regions, asker.bytes)
     return asker.regions[condition.region] == true
   end,
-  percent = function(condition, asker, release)
-    return condition.below > 0 and place(share(asker), condition, release) < condition.below
+  percent = function(condition, asker)
+    return condition.below > 0 and place(share(asker), condition.keys) < condition.below
   end,
 }
 
@@ -156,7 +146,7 @@ local function holds(rule, asker)
   local all = rule.all
   for i = 1, #all do
     local condition = all[i]
-    if not tests[condition.kind](condition, asker, rule.release) then return false end
+    if not tests[condition.kind](condition, asker) then return false end
   end
   return true
 end
