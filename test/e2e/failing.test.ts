@@ -12,7 +12,7 @@ afterAll(() => paas.remove());
 
 const manifest = (name: string, command: string, more = ''): string => `name: ${name}
 processes:
-  web: { command: ${JSON.stringify(command)}, health: { type: port, timeout: 2s } }
+  web: { command: ${JSON.stringify(command)}, health: { type: port } }
 ${more}`;
 
 async function pushFailing(name: string, command: string, more = ''): Promise<CliResult> {
@@ -90,8 +90,7 @@ describe('a new release that does not become healthy', () => {
 
   it('leaves config and formation as they were', async () => {
     const cwd = paas.source('probe', {
-      'paas.yml':
-        'name: kept\nprocesses: { web: { instances: 1, health: { type: port, timeout: 2s } } }\nconfig: { A: one }\n',
+      'paas.yml': 'name: kept\nprocesses: { web: { instances: 1, health: { type: port } } }\nconfig: { A: one }\n',
     });
     await paas.ok(['push'], { cwd });
     writeFileSync(

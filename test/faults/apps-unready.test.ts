@@ -10,20 +10,30 @@ beforeAll(async () => {
 });
 afterAll(() => paas.remove());
 
-const manifest = (name: string, command: string): string =>
-  `name: ${name}\nprocesses:\n  web: { command: ${JSON.stringify(command)}, health: { type: port, timeout: 2s } }\n`;
+const manifest = (name: string, command: string, timeout = '60s'): string =>
+  `name: ${name}\nprocesses:\n  web: { command: ${JSON.stringify(command)}, health: { type: port, timeout: ${timeout} } }\n`;
 const serve = `require("http").createServer((q,r)=>r.end("ok")).listen`;
 
-/** What is wrong with each, and what the user is told. */
-const unready: [string, string, RegExp][] = [
-  ['never listens', 'echo alive; sleep 60', /nothing listens on PORT \(\d+\) after 2 s/],
-  ['listens on the wrong port', `echo alive; node -e '${serve}(28731)'`, /listens on port 28731, but PORT is \d+/],
-  ['listens on loopback only', `echo alive; node -e '${serve}(process.env.PORT,"127.0.0.1")'`, /bind 0\.0\.0\.0/],
-  ['crashes at once', 'echo alive; exit 7', /exited with code 7/],
-  ['is killed at once', 'echo alive; kill -9 $$', /SIGKILL/],
+/** What is wrong with each, how long it has, and what the user is told. Node itself may need seconds on a busy machine. */
+const unready: [string, string, string, RegExp][] = [
+  ['never listens', '2s', 'echo alive; sleep 60', /nothing listens on PORT \(\d+\) after 2 s/],
+  [
+    'listens on the wrong port',
+    '10s',
+    `echo alive; node -e '${serve}(28731)'`,
+    /listens on port 28731, but PORT is \d+/,
+  ],
+  [
+    'listens on loopback only',
+    '10s',
+    `echo alive; node -e '${serve}(process.env.PORT,"127.0.0.1")'`,
+    /bind 0\.0\.0\.0/,
+  ],
+  ['crashes at once', '60s', 'echo alive; exit 7', /exited with code 7/],
+  ['is killed at once', '60s', 'echo alive; kill -9 $$', /SIGKILL/],
 ];
 
-describe.each(unready)('an app that %s', (what, command, reason) => {
+describe.each(unready)('an app that %s', (what, timeout, command, reason) => {
   const name = what.replaceAll(' ', '-');
 
   function expectTold({ code, error }: CliResult): void {
@@ -34,7 +44,7 @@ describe.each(unready)('an app that %s', (what, command, reason) => {
   }
 
   it('fails its first push, and leaves nothing running', async () => {
-    const cwd = paas.directory({ 'paas.yml': manifest(name, command), 'file.txt': 'x' });
+    const cwd = paas.directory({ 'paas.yml': manifest(name, command, timeout), 'file.txt': 'x' });
     expectTold(await paas.cli(['push', '--json'], { cwd }));
     expect((await paas.get(name)).status).toBe(503);
     await paas.waitFor('its instances to be gone', async () => (await paas.ps(name)).length === 0);
@@ -48,7 +58,7 @@ describe.each(unready)('an app that %s', (what, command, reason) => {
     await paas.ok(['push'], { cwd });
     const before = await paas.ps(name);
     const load = paas.load(name);
-    writeFileSync(join(cwd, 'paas.yml'), manifest(name, command));
+    writeFileSync(join(cwd, 'paas.yml'), manifest(name, command, timeout));
     const failed = await paas.cli(['push', '--json'], { cwd });
     expectTold(failed);
     expect(failed.error.hint).toMatch(/v\d+ still serves/);
