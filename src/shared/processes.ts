@@ -63,6 +63,15 @@ export function readProcess(pid: number): ProcessEntry | null {
   };
 }
 
+/** The arguments of a process, each followed by a zero byte; '' when there is no such process. Linux only. */
+export function commandLine(pid: number): string {
+  try {
+    return readFileSync(`/proc/${String(pid)}/cmdline`, 'utf8');
+  } catch {
+    return ''; // ENOENT, or ESRCH when it ends while it is read
+  }
+}
+
 /** The whole process table, in no particular order; empty where there is no /proc. */
 export function listProcesses(): ProcessEntry[] {
   if (!linux) return [];

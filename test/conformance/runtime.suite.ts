@@ -132,6 +132,19 @@ export function runtimeSuite(driver: Runtime): void {
       expect(host.output(id)).toContain('finished\nfinished\n');
     });
 
+    it('asks also what an app leaves behind as it ends', async () => {
+      const command = 'trap "sleep 600 & exit" TERM; echo ready; while :; do sleep 0.05; done';
+      const specs = ['a', 'b', 'c'].map((name) => specOf({ command, graceMs: 1500, id: `ins_left_${name}` }));
+      host.supervisor.apply(specs);
+      for (const { id } of specs) {
+        await eventually(() => host.status(id).state === 'healthy' && host.output(id)).toBe('ready\n');
+      }
+      host.supervisor.apply([]);
+      for (const { id } of specs) {
+        expect((await host.until(id, { state: 'stopped' })).exit?.reason).toBe('stopped');
+      }
+    });
+
     it('kills what ignores SIGTERM after the grace period', async () => {
       const id = start({ command: 'trap "" TERM; echo ready; while :; do sleep 0.1; done', graceMs: 300 });
       await eventually(() => host.status(id).state === 'healthy' && host.output(id)).toBe('ready\n');

@@ -5,7 +5,7 @@
  */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import type { ProcessEntry } from '../../shared/processes.ts';
+import { commandLine, type ProcessEntry } from '../../shared/processes.ts';
 import { tryCommand } from './command.ts';
 import { hostMounts, rootfsMounts } from './mounts.ts';
 import type { Base, Check, Owner, Runtime, RuntimeCommand, RuntimeSpec } from './port.ts';
@@ -58,6 +58,13 @@ const childOf = (members: readonly ProcessEntry[], parent: number | undefined): 
   members.find(({ ppid }) => ppid === parent);
 /** bwrap's first process inside (PID 1 of the namespace): the child of the one outside. */
 const initOf = (members: readonly ProcessEntry[], app: number): number | undefined => childOf(members, app)?.pid;
+/** The shell that launches the command, see scripts.ts: bwrap + init + launch + command. */
+const launchOf = (members: readonly ProcessEntry[], app: number): number | undefined =>
+  childOf(members, initOf(members, app))?.pid;
+
+/** A fork of the launching shell has that one's handler of SIGTERM until it begins its program, and would forget one. */
+const isFork = ({ pid, ppid }: ProcessEntry, launch: number | undefined): boolean =>
+  launch !== undefined && ppid === launch && commandLine(pid) === commandLine(launch);
 
 export const sandboxRuntime: Runtime = {
   kind: 'sandbox',
@@ -86,10 +93,12 @@ export const sandboxRuntime: Runtime = {
   },
 
   appProcesses(members, app) {
-    const init = initOf(members, app);
-    return members.filter((entry) => entry.pid !== app && entry.pid !== init);
+    const [init, launch] = [initOf(members, app), launchOf(members, app)];
+    return members.filter((entry) => entry.pid !== app && entry.pid !== init && !isFork(entry, launch));
   },
 
-  // bwrap + init + launch + command, see scripts.ts
-  firstProcess: (members, app) => childOf(members, childOf(members, initOf(members, app))?.pid),
+  firstProcess(members, app) {
+    const launch = launchOf(members, app);
+    return members.find((entry) => launch !== undefined && entry.ppid === launch && !isFork(entry, launch));
+  },
 };

@@ -129,25 +129,26 @@ export class Run {
   /**
    * Sends SIGTERM to all of the app's processes, once each. What is being started has nobody in it yet who would hear, so
    * its first process may follow; and what was just being forked is left when that one is gone. What the app begins
-   * because it was asked is let alone while its first process lives.
+   * because it was asked is let alone while its first process lives. That one is looked for once: the wrapping may have
+   * other children afterwards.
    */
   async #askToEnd(over: AbortSignal): Promise<void> {
     const { runtime, clock } = this.#options;
     const asked = new Set<number>();
-    let begun = false;
+    let first: number | undefined;
     for (let pause = 5; !over.aborted; pause = Math.min(pause * 1.5, 200)) {
       const app = this.#look().app?.pid;
       if (app === undefined) return;
       const members = this.members(listProcesses());
-      const first = runtime.firstProcess(members, app);
-      const all = asked.size === 0 || (begun && first === undefined);
-      for (const { pid } of all ? runtime.appProcesses(members, app) : first ? [first] : []) {
+      first ??= runtime.firstProcess(members, app)?.pid;
+      const alive = members.filter(({ pid }) => pid === first);
+      const all = asked.size === 0 || (first !== undefined && alive.length === 0);
+      for (const { pid } of all ? runtime.appProcesses(members, app) : alive) {
         if (asked.has(pid)) continue;
         asked.add(pid);
         sendSignal(pid, 'SIGTERM');
         sendSignal(pid, 'SIGCONT'); // a stopped process would take note of nothing
       }
-      begun ||= first !== undefined;
       await clock.sleep(pause, over);
     }
   }

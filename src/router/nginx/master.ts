@@ -2,7 +2,7 @@
 import { readFileSync, readlinkSync, realpathSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { readJsonFileIfSound } from '../../shared/files.ts';
-import { bootId, isAlive, listDescendants, listProcesses, sendSignal } from '../../shared/processes.ts';
+import { bootId, commandLine, isAlive, listDescendants, listProcesses, sendSignal } from '../../shared/processes.ts';
 import type { ProcessEntry, ProcessIdentity } from '../../shared/processes.ts';
 import { callSocket } from '../control-socket.ts';
 import { running, type NginxFiles, type Running } from './layout.ts';
@@ -103,8 +103,7 @@ const isIn = (pid: number, home: string | null): boolean =>
 
 /** A master shows what it was started with; a worker does not. */
 function isMaster(pid: number, { configuration }: NginxFiles): boolean {
-  const command = read(() => readFileSync(`/proc/${pid}/cmdline`, 'utf8')) ?? '';
-  return command.replaceAll('\0', ' ').includes(` -c ${configuration} `);
+  return commandLine(pid).replaceAll('\0', ' ').includes(` -c ${configuration} `);
 }
 
 /** null: it is gone, or somebody else's. */
