@@ -24,6 +24,7 @@ export class Loops {
   readonly #assignments: KeyedLoop;
   readonly #certificates: KeyedLoop;
   readonly #ticks: KeyedLoop;
+  readonly #maintenance: KeyedLoop;
   readonly #stopping = new AbortController();
   #timers: NodeJS.Timeout[] = [];
   #leading = false;
@@ -44,6 +45,7 @@ export class Loops {
       failed('a certificate'),
     );
     this.#ticks = new KeyedLoop(() => this.#tick(), failed('the regular look'));
+    this.#maintenance = new KeyedLoop(() => this.#maintain(), failed('maintenance'));
     this.wake = {
       app: (id) => this.#leading && this.#apps.wake(id),
       hosts: () => this.#leading && this.#hosts.wake('hosts'),
@@ -76,9 +78,17 @@ export class Loops {
     await this.#wakeOnceOffs();
     await reconcileCron(control);
     for (const host of await dueCertificates(control)) this.#certificates.wake(host);
+    // Not waited for: it may take minutes, and the lease, schedules and clocks of canaries do not stand still meanwhile.
+    this.#maintenance.wake('maintenance');
+  }
+
+  async #maintain(): Promise<void> {
     if (Date.now() - this.#maintainedAt < maintenanceMs) return;
-    this.#maintainedAt = Date.now();
-    await maintain(control, this.#nonces);
+    try {
+      await maintain(this.#control(), this.#nonces);
+    } finally {
+      this.#maintainedAt = Date.now();
+    }
   }
 
   async #reconcileRoutes(): Promise<void> {
@@ -124,11 +134,8 @@ export class Loops {
   async stop(): Promise<void> {
     for (const timer of this.#timers) clearInterval(timer);
     this.#stopping.abort();
-    await Promise.all(
-      [this.#ticks, this.#apps, this.#hosts, this.#routes, this.#assignments, this.#certificates].map((loop) =>
-        loop.close(),
-      ),
-    );
+    const work = [this.#apps, this.#hosts, this.#routes, this.#assignments, this.#certificates, this.#maintenance];
+    await Promise.all([this.#ticks, ...work].map((loop) => loop.close()));
     const control = this.#control();
     if (this.#leading) await releaseLease(control.store, leaseName, control.serverId);
   }
