@@ -6,7 +6,7 @@ import { endAll, insertDeployment, presentDeployment, unfinished } from '../depl
 import { cancelUselessBuilds, changeEffects, underWay } from '../deploy/during.ts';
 import type { Db, Trx } from '../store/open.ts';
 import { endpoint, type Call, type Endpoint } from './define.ts';
-import { appOf, appPath, audit, nameOf, refuseDestroying } from './naming.ts';
+import { appOf, appPath, audit, nameOf } from './naming.ts';
 import { plan, push } from './push.ts';
 import { restart, scale } from './scaling.ts';
 import { appDetail, appSummaries, instanceRows } from './views.ts';
@@ -120,7 +120,7 @@ async function switchState(call: Call<unknown>, state: 'active' | 'stopped'): Pr
     throw new PaasError('conflict', `${app.name} has no release yet.`, { hint: '`paas push` makes one.' });
   const kind = state === 'active' ? 'start' : 'stop';
   const answer = await call.commit(async (trx) => {
-    const present = refuseDestroying(await requireApp(trx, nameOf(call.params)));
+    const present = await appOf(call, trx);
     const active = await underWay(trx, present);
     // Whoever starts it wants it to run, also when the push that starts it now is taken back.
     if (kind === 'start' && active?.rollout)

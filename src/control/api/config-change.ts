@@ -3,7 +3,7 @@ import type * as z from 'zod/mini';
 import type * as api from '../../shared/contracts/api.ts';
 import { PaasError } from '../../shared/errors.ts';
 import { openConfig } from '../agents/assignments.ts';
-import { formationOf, requireApp } from '../deploy/apps.ts';
+import { formationOf } from '../deploy/apps.ts';
 import { activate, endActive, finish, insertDeployment, presentDeployment } from '../deploy/deployments.ts';
 import { mergeFormation, sameJson } from '../deploy/diff.ts';
 import {
@@ -22,7 +22,7 @@ import { emptyManifest, type Config, type ReleaseProcesses } from '../deploy/typ
 import type { Trx } from '../store/open.ts';
 import type { AppRow, ReleaseRow, RolloutRow } from '../store/schema.ts';
 import type { Call } from './define.ts';
-import { appOf, audit, nameOf } from './naming.ts';
+import { appOf, audit } from './naming.ts';
 
 type ConfigCall = Call<z.infer<typeof api.configRequest>>;
 
@@ -30,7 +30,7 @@ export async function changeConfig(call: ConfigCall): Promise<unknown> {
   const { control, body } = call;
   const app = await appOf(call);
   const answer = await call.commit(async (trx) => {
-    const present = await requireApp(trx, nameOf(call.params));
+    const present = await appOf(call, trx);
     const before = await openConfig(control, app.id, present.config_version, trx);
     const after = changed(call, before);
     const keys = [...new Set([...Object.keys(before), ...Object.keys(after)])].filter(
@@ -103,7 +103,7 @@ async function recordBoth(trx: Trx, call: ConfigCall, app: AppRow, rollout: Roll
 async function changeInForce(trx: Trx, call: ConfigCall, app: AppRow, active: UnderWay | null, description: string) {
   const { control, principal, body } = call;
   if (active?.rollout) await endActive(trx, app, 'superseded');
-  const fresh = await requireApp(trx, nameOf(call.params));
+  const fresh = await appOf(call, trx);
   const before = await openConfig(control, app.id, fresh.config_version, trx);
   const version = await putConfig(trx, control, fresh, before, changed(call, before), principal.name);
   const current = fresh.release === null ? undefined : await releaseRow(control, app.id, fresh.release, trx);
@@ -182,7 +182,7 @@ export async function rollback(call: Call<z.infer<typeof api.rollbackRequest>>):
   const { control, body } = call;
   const app = await appOf(call);
   const answer = await call.commit(async (trx) => {
-    const present = await requireApp(trx, nameOf(call.params));
+    const present = await appOf(call, trx);
     const active = await underWay(trx, present);
     const rollout = active?.rollout ?? null;
     const leaves = rollout !== null && present.release !== null && rollout.to_release !== present.release;

@@ -2,7 +2,6 @@
 import * as api from '../../shared/contracts/api.ts';
 import { PaasError, type ErrorBody } from '../../shared/errors.ts';
 import type { Control } from '../context.ts';
-import { requireApp } from '../deploy/apps.ts';
 import { endActive, presentDeployment, unfinished } from '../deploy/deployments.ts';
 import { inputOf } from '../reconcile/rollouts.ts';
 import { canaryOf, nextStep } from '../rollout/canary.ts';
@@ -10,7 +9,7 @@ import { canaryView } from '../rollout/view.ts';
 import type { AppRow, DeploymentRow, RolloutRow } from '../store/schema.ts';
 import { sameBatch } from '../../engines/port.ts';
 import { endpoint, type Call, type Endpoint } from './define.ts';
-import { appOf, appPath, audit, nameOf } from './naming.ts';
+import { appOf, appPath, audit } from './naming.ts';
 import { openSse, Pulse, type Sse } from './sse.ts';
 
 async function deploymentOf(call: Call<unknown>, app: AppRow): Promise<DeploymentRow> {
@@ -149,7 +148,7 @@ async function steer(call: Call<unknown>, verb: 'pause' | 'continue' | 'cancel')
       await trx.updateTable('rollouts').set(change).where('id', '=', row.id).execute();
       return unsaid;
     }
-    const present = await requireApp(trx, nameOf(call.params));
+    const present = await appOf(call, trx);
     const deployment = await trx
       .selectFrom('deployments')
       .selectAll()

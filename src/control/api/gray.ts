@@ -10,7 +10,6 @@ import { formatConditions, parseConditions } from '../../shared/gray/rules-text.
 import { cookieOf, readShare, shareOfAddress } from '../../shared/gray/sticky.ts';
 import { newId } from '../../shared/ids.ts';
 import type { Control } from '../context.ts';
-import { requireApp } from '../deploy/apps.ts';
 import { underWay } from '../deploy/during.ts';
 import {
   beside,
@@ -28,7 +27,7 @@ import { canaryGray, canaryPercent } from '../reconcile/table.ts';
 import type { Db, Trx } from '../store/open.ts';
 import type { AppRow, RolloutRow } from '../store/schema.ts';
 import { endpoint, type Call, type Endpoint } from './define.ts';
-import { appOf, appPath, audit, nameOf } from './naming.ts';
+import { appOf, appPath, audit } from './naming.ts';
 
 export const grayEndpoints: Endpoint[] = [
   endpoint({
@@ -144,7 +143,7 @@ async function change(
   const { control } = call;
   const app = await appOf(call);
   const view = await call.commit(async (trx) => {
-    const present = await requireApp(trx, nameOf(call.params));
+    const present = await appOf(call, trx);
     const gray = grayColumn(await next(present, trx));
     await trx.updateTable('apps').set({ gray }).where('id', '=', present.id).execute();
     return viewOf({ ...present, gray }, await moving(trx, present));

@@ -1,10 +1,9 @@
 /** Endpoints of maintenance: an app keeps running, and its users get a page instead of it. */
 import * as api from '../../shared/contracts/api.ts';
-import { requireApp } from '../deploy/apps.ts';
 import { maintenanceOf, type Maintenance } from '../deploy/router-settings.ts';
 import type { AppRow } from '../store/schema.ts';
 import { endpoint, type Call, type Endpoint } from './define.ts';
-import { appOf, appPath, audit, nameOf } from './naming.ts';
+import { appOf, appPath, audit } from './naming.ts';
 import { untilRouted } from './routed.ts';
 
 export const maintenanceEndpoints: Endpoint[] = [
@@ -52,7 +51,7 @@ async function change(call: Call<unknown>, wish: Pick<Maintenance, 'page'> | nul
   const { control } = call;
   const app = await appOf(call);
   const answer = await call.commit(async (trx) => {
-    const present = await requireApp(trx, nameOf(call.params));
+    const present = await appOf(call, trx);
     const before = maintenanceOf(present);
     const changed = (before === null) !== (wish === null) || before?.page !== wish?.page;
     if (!changed) return { ...viewOf(present), changed };

@@ -1,6 +1,7 @@
 /** Which app a request is about, and the record of who changed it. */
 import { PaasError } from '../../shared/errors.ts';
 import { requireApp, type AppName } from '../deploy/apps.ts';
+import type { Db, Trx } from '../store/open.ts';
 import type { AppRow } from '../store/schema.ts';
 import type { Call } from './define.ts';
 
@@ -12,8 +13,11 @@ export const nameOf = (params: Record<string, string>): AppName => ({
   name: params['app'] ?? '',
 });
 
-export const appOf = (call: Pick<Call<unknown>, 'control' | 'params'>): Promise<AppRow> =>
-  requireApp(call.control.store.db, nameOf(call.params)).then(refuseDestroying);
+/** @throws PaasError not_found, and conflict while it is being destroyed: whatever changes an app asks in its transaction */
+export const appOf = (
+  { control, params }: Pick<Call<unknown>, 'control' | 'params'>,
+  db: Db | Trx = control.store.db,
+): Promise<AppRow> => requireApp(db, nameOf(params)).then(refuseDestroying);
 
 export function refuseDestroying(app: AppRow): AppRow {
   if (app.state !== 'destroying') return app;

@@ -4,9 +4,8 @@ import * as api from '../../shared/contracts/api.ts';
 import { PaasError } from '../../shared/errors.ts';
 import { checkSnippet, formatProblems, type SnippetProblem } from '../../shared/nginx/snippet.ts';
 import type { Control } from '../context.ts';
-import { requireApp } from '../deploy/apps.ts';
 import { authorise, endpoint, type Call, type Endpoint } from './define.ts';
-import { appOf, appPath, audit, nameOf } from './naming.ts';
+import { appOf, appPath, audit } from './naming.ts';
 import { untilRouted } from './routed.ts';
 
 export const nginxEndpoints: Endpoint[] = [
@@ -91,7 +90,7 @@ async function nginxRouter({ store, hub, routing }: Control): Promise<{ id: stri
 async function change(call: Call<unknown>, nginx: string | null): Promise<api.NginxChange> {
   const app = await appOf(call);
   const answer = await call.commit(async (trx) => {
-    const present = await requireApp(trx, nameOf(call.params));
+    const present = await appOf(call, trx);
     const changed = present.nginx !== nginx;
     if (changed) await trx.updateTable('apps').set({ nginx }).where('id', '=', app.id).execute();
     return { app: app.name, nginx, changed };

@@ -1,13 +1,13 @@
 /** Scaling a release that runs beside the stable one (`paas scale --release v13 web=2`). */
 import type * as z from 'zod/mini';
 import type * as api from '../../shared/contracts/api.ts';
-import { formationOf, requireApp } from '../deploy/apps.ts';
+import { formationOf } from '../deploy/apps.ts';
 import { insertDeployment, presentDeployment } from '../deploy/deployments.ts';
 import { grayColumn, grayOf, scaleGray } from '../deploy/gray.ts';
 import { releaseRow } from '../deploy/push.ts';
 import type { ReleaseProcesses } from '../deploy/types.ts';
 import type { Call } from './define.ts';
-import { appOf, audit, nameOf } from './naming.ts';
+import { appOf, audit } from './naming.ts';
 
 /** @throws PaasError conflict where the release does not run beside the stable one, and as a scale of that */
 export async function scaleRelease(
@@ -17,7 +17,7 @@ export async function scaleRelease(
   const { control } = call;
   const app = await appOf(call);
   const { changed, ...answer } = await call.commit(async (trx) => {
-    const present = await requireApp(trx, nameOf(call.params));
+    const present = await appOf(call, trx);
     const row = await releaseRow(control, app.id, release, trx);
     const processes = row ? (JSON.parse(row.processes) as ReleaseProcesses) : {};
     const { state, formation, changed } = scaleGray(

@@ -3,7 +3,7 @@ import type * as z from 'zod/mini';
 import type * as api from '../../shared/contracts/api.ts';
 import type { Formation, ScaleRequest } from '../../shared/contracts/api.ts';
 import { PaasError } from '../../shared/errors.ts';
-import { formationOf, requireApp } from '../deploy/apps.ts';
+import { formationOf } from '../deploy/apps.ts';
 import { activate, finish, insertDeployment, presentDeployment } from '../deploy/deployments.ts';
 import {
   changeEffects,
@@ -22,7 +22,7 @@ import type { ReleaseProcesses } from '../deploy/types.ts';
 import type { Trx } from '../store/open.ts';
 import type { AppRow, RolloutRow } from '../store/schema.ts';
 import type { Call } from './define.ts';
-import { appOf, audit, nameOf } from './naming.ts';
+import { appOf, audit } from './naming.ts';
 import { scaleRelease } from './scaling-gray.ts';
 
 export async function scale(call: Call<z.infer<typeof api.scaleRequest>>): Promise<unknown> {
@@ -30,7 +30,7 @@ export async function scale(call: Call<z.infer<typeof api.scaleRequest>>): Promi
   if (call.body.release !== undefined) return scaleRelease(call, call.body.release);
   const app = await appOf(call);
   const answer = await call.commit(async (trx) => {
-    const present = await requireApp(trx, nameOf(call.params));
+    const present = await appOf(call, trx);
     const active = await underWay(trx, present);
     const scaled = scaleFormation(formationOf(present), call.body, control.settings.cluster);
     const { formation } = scaled;
@@ -153,7 +153,7 @@ export async function restart(call: Call<z.infer<typeof api.restartRequest>>): P
   const one = body.instance ?? body.process;
   if (one !== undefined) return restartSome(call, app, one);
   const answer = await call.commit(async (trx) => {
-    const present = await requireApp(trx, nameOf(call.params));
+    const present = await appOf(call, trx);
     const active = await underWay(trx, present);
     if (!active?.rollout) return { deployment: await rollInPlace(trx, call, await setAside(trx, present), 'restart') };
     await replaceRunning(trx, app.id);

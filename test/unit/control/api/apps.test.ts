@@ -84,6 +84,20 @@ it('start takes no destroy back that comes meanwhile', async () => {
   expect(await state()).toBe('destroying');
 });
 
+it.each([
+  ['POST', '/restart', {}],
+  ['PATCH', '/config', { set: { A: 'b' } }],
+  ['PATCH', '/formation', { processes: { web: { memoryMb: 256 } } }],
+  ['PATCH', '/formation', { processes: { web: { instances: 3 } } }],
+  ['PUT', '/maintenance', {}],
+] as const)('%s %s takes no destroy back that comes meanwhile', async (method, path, body) => {
+  m = await Matrix.in('steady');
+  beforeCommit(destroy);
+  const answer = await m.api.call(method, appUrl + path, { body });
+  expect(answer).toMatchObject({ status: 409, body: { error: { code: 'conflict' } } });
+  expect(await state()).toBe('destroying');
+});
+
 it('stop ends the first push of an app', async () => {
   m = await Matrix.in('steady');
   const first = appUrl.replace(/[^/]+$/, 'first');
