@@ -1,6 +1,7 @@
 /** Instances that run once: release commands, tasks, cron runs and detached `paas run`. */
 import { chooseHost, freeRoom } from '../../engines/agents/placement.ts';
 import type { ProcessKind } from '../../shared/contracts/app-spec.ts';
+import { PaasError } from '../../shared/errors.ts';
 import type { Control } from '../context.ts';
 import { assignInstance, insertInstance, leave, raiseGenerations, snapshotOf } from '../store/instances.ts';
 import type { Trx } from '../store/open.ts';
@@ -13,19 +14,52 @@ export interface OneOff {
   kind: ProcessKind;
   command: string;
   memoryMb: number;
-  /** Makes it unique: the same tag never starts a second one. Kept in `restart_token`. */
+  /** Makes it unique: the same tag never starts a second one. A release command's is its deployment. In `restart_token`. */
   tag: string;
 }
 
-/** The one-off with this tag: begun now if there is none, else as it stands. Placed as soon as a host has room. */
+/**
+ * The one-off with this tag: begun now if there is none, else as it stands. Placed as soon as a host has room.
+ * @throws PaasError conflict where the app went meanwhile
+ */
 export async function runOnce(control: Control, appId: string, once: OneOff): Promise<InstanceRow> {
+  const row = await begin(control, appId, once, async (trx) => {
+    const app = await trx.selectFrom('apps').select('state').where('id', '=', appId).executeTakeFirst();
+    return app !== undefined && app.state !== 'destroying';
+  });
+  if (row) return row;
+  throw new PaasError('conflict', `The app is being destroyed: ${once.processType} was not started.`);
+}
+
+/** The release command of a deployment, as `runOnce`; null where the deployment did not wait for it any more. */
+export function runRelease(control: Control, appId: string, once: OneOff): Promise<InstanceRow | null> {
+  return begin(control, appId, once, async (trx) => {
+    const waiting = trx
+      .selectFrom('deployments')
+      .innerJoin('apps', 'apps.active_deployment', 'deployments.id')
+      .select('deployments.id')
+      .where('deployments.id', '=', once.tag)
+      .where('deployments.state', '=', 'releasing')
+      .where('deployments.release', '=', once.release);
+    return (await waiting.executeTakeFirst()) !== undefined;
+  });
+}
+
+/** @param isWanted asked as it begins: whoever took it back until then has found nothing to end */
+async function begin(
+  control: Control,
+  appId: string,
+  once: OneOff,
+  isWanted: (trx: Trx) => Promise<boolean>,
+): Promise<InstanceRow | null> {
   const { store, wake } = control;
   const present = await findOnce(control, appId, once.tag);
   if (present) {
     if (present.host_id === null && present.ended_at === null) await placeOnce(control, present);
     return present;
   }
-  await store.transaction(async (trx) => {
+  const isBegun = await store.transaction(async (trx) => {
+    if (!(await isWanted(trx))) return false;
     const last = await trx
       .selectFrom('instances')
       .select('ordinal')
@@ -42,7 +76,9 @@ export async function runOnce(control: Control, appId: string, once: OneOff): Pr
       { command: once.command },
     );
     await trx.updateTable('instances').set({ restart_token: once.tag }).where('id', '=', id).execute();
+    return true;
   });
+  if (!isBegun) return null;
   const made = await findOnce(control, appId, once.tag);
   if (!made) throw new Error(`the one-off ${once.tag} vanished`);
   await placeOnce(control, made);

@@ -13,7 +13,7 @@ import { applyConfig, beginRollout, ensureImage, insertRelease, putConfig } from
 import { routerColumn } from '../deploy/router-settings.ts';
 import { addRoute, removeRoute } from '../deploy/routes.ts';
 import { buildHostFacts, planSource } from '../deploy/source.ts';
-import { othersRun, runOnce, type OneOff } from '../deploy/once.ts';
+import { othersRun, runRelease, type OneOff } from '../deploy/once.ts';
 import type { Trx } from '../store/open.ts';
 import type { AppRow, DeploymentRow } from '../store/schema.ts';
 import { defaultMemoryMb } from '../../shared/contracts/app-spec.ts';
@@ -246,7 +246,8 @@ export async function advanceReleasing(control: Control, app: AppRow, deployment
   };
   // That of a push that was superseded comes to its end first: two at once would be in each other's way.
   if (await othersRun(control, app.id, once.processType, once.tag)) return;
-  const row = await runOnce(control, app.id, once);
+  const row = await runRelease(control, app.id, once);
+  if (!row) return;
   if (row.ended_at === null) {
     const problem = row.host_id === null ? await capacityProblem(control, app.id, [row]) : null;
     if (problem) await failDeployment(control, app, deployment, problem);
