@@ -122,9 +122,25 @@ function outcome(app: AppScope, deployment: Deployment): Deployment {
   return deployment;
 }
 
+/**
+ * How to see and undo what goes on. `rollout cancel` ends whatever is being rolled out: only what is a rollout itself, or
+ * leads to one, is taken back by it; beside the rest, that would be somebody else's push.
+ */
+export function wayBack({ flags }: AppScope, { kind, rollout }: Pick<Deployment, 'kind' | 'rollout'>): string {
+  if (rollout !== null || kind === 'push' || kind === 'config' || kind === 'rollback')
+    return `\`paas rollout status${flags}\` shows it, \`paas rollout cancel${flags}\` takes it back.`;
+  const undo = {
+    scale: `, \`paas scale${flags} PROCESS=N\` sets another number`,
+    stop: `, \`paas start${flags}\` starts it again`,
+    start: `, \`paas stop${flags}\` stops it again`,
+    restart: '',
+  };
+  return `\`paas ps${flags}\` shows it${undo[kind]}.`;
+}
+
 /** It goes on without us, and that has to be said. */
 function leftAlone(app: AppScope, deployment: Deployment, timeoutMs: number | null): PaasError {
-  const hint = `\`paas rollout status${app.flags}\` shows it, \`paas rollout cancel${app.flags}\` takes it back.`;
+  const hint = wayBack(app, deployment);
   const details = { deployment: deployment.id, app: app.name };
   if (timeoutMs === null)
     return new PaasError('interrupted', `Stopped watching; the deployment of ${app.name} goes on.`, { hint, details });

@@ -40,16 +40,31 @@ describe('a change that is rolled out', () => {
     cli.api({ [`POST ${shop}/restart`]: restart, [`GET ${path}`]: events(['end', ended({ state })]) });
     expect((await cli.paas(['restart', '-a', 'shop'])).code).toBe(6);
   });
-  it('is left alone after --timeout, and said how to see and to cancel it', async () => {
-    cli.api({ [`POST ${shop}/restart`]: restart });
+  /** A deployment that takes longer than anybody waits. */
+  const endless = (answer: object): void =>
     cli.platform.handle((seen, response) => {
-      if (seen.method === 'POST') response.end(JSON.stringify(restart));
+      if (seen.method !== 'GET') response.end(JSON.stringify(answer));
       else response.writeHead(200, { 'Content-Type': 'text/event-stream' }).write(': hello\n\n');
     });
+  it('is left alone after --timeout, and said how to see and to cancel it', async () => {
+    endless({ deployment: { ...restart.deployment, rollout: { id: 'rol_1', state: 'running' } } });
     const { code, stderr } = await cli.paas(['restart', '-a', 'shop', '--timeout', '50ms']);
     expect(code).toBe(9);
     expect(stderr).toContain('it goes on');
     expect(stderr).toContain('`paas rollout status -a shop` shows it, `paas rollout cancel -a shop` takes it back.');
+  });
+  it.each([
+    ['scale', ['scale', 'web=3'], '`paas scale -a shop PROCESS=N` sets another number.'],
+    ['stop', ['stop'], '`paas start -a shop` starts it again.'],
+    ['start', ['start'], '`paas stop -a shop` stops it again.'],
+    ['restart', ['restart', 'web.1'], '`paas ps -a shop` shows it.'],
+  ] as const)('that is a %s without a rollout is not cancelled with that of a colleague', async (kind, argv, hint) => {
+    const formation = { web: { kind: 'web', instances: 3, memoryMb: 512, cpu: null, schedule: null } };
+    endless({ formation, deployment: deployment({ kind, state: 'rolling' }) });
+    const { code, stderr } = await cli.paas([...argv, '-a', 'shop', '--timeout', '50ms']);
+    expect(code).toBe(9);
+    expect(stderr).toContain(hint);
+    expect(stderr).not.toContain('rollout cancel');
   });
   it('is left alone on Ctrl-C too', async () => {
     const shown = new Promise<void>((resolve) => {
