@@ -1,6 +1,6 @@
 /** `paas rollout`: who is where, since when, and what is waited for; once, or until the rollout ends. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { InstanceRow, RolloutResponse } from '../../shared/contracts/api.ts';
+import type { Deployment, InstanceRow, RolloutResponse } from '../../shared/contracts/api.ts';
 import { fromErrorBody, PaasError } from '../../shared/errors.ts';
 import type { AppScope, Context } from '../command/context.ts';
 import { flag } from '../command/flags.ts';
@@ -32,13 +32,18 @@ export async function watchRollout(context: AppContext, watch: boolean): Promise
   const { client, signal, app, ui } = context;
   const get = <T>(path: string): Promise<T> => client.request<T>({ method: 'GET', path: `${app.path}${path}`, signal });
   let shown = '';
+  /** Rollouts and deployments that were under way while this watched. */
+  const seen = new Set<string>();
   for (;;) {
     const [now, instances] = await Promise.all([get<RolloutResponse>('/rollout'), get<InstanceRow[]>('/instances')]);
     const { rollout, deployment } = now;
-    const ended = (rollout === null || over.has(rollout.state)) && (!deployment || deployment.finishedAt !== null);
+    const rolling = rollout !== null && !over.has(rollout.state) ? rollout : null;
+    const unfinished = deployment?.finishedAt === null ? deployment : null;
+    for (const one of [rolling, unfinished]) if (one) seen.add(one.id);
+    const ended = !rolling && !unfinished;
     const facts = JSON.stringify([now, instances.map(({ id, state, ready }) => [id, state, ready])]);
     // One document of JSON: an error says in it how the rollout stands.
-    const failure = watch && ended ? failureOf(context, now) : null;
+    const failure = watch && ended ? failureOf(context, now, seen) : null;
     const due = ui.json ? !watch || (ended && !failure) : !watch || ended || facts !== shown || ui.moving;
     if (due) {
       // From the top of an empty screen (ECMA-48: ED, CUP), where there is one.
@@ -72,18 +77,31 @@ function show(context: AppContext, now: RolloutResponse, instances: readonly Ins
   );
 }
 
-/** Why a command that waits for it fails; null where it succeeded. */
-function failureOf({ app }: AppContext, { rollout, deployment }: RolloutResponse): PaasError | null {
+/** These may come beside a rollout, and say nothing of how it ends. */
+const beside: ReadonlySet<Deployment['kind']> = new Set(['scale', 'restart', 'start', 'stop']);
+
+/**
+ * Why a command that waits for it fails; null where it succeeded.
+ * @param seen what was under way meanwhile
+ */
+function failureOf(
+  { app }: AppContext,
+  { rollout, deployment }: RolloutResponse,
+  seen: ReadonlySet<string>,
+): PaasError | null {
   const details = { rollout, deployment };
   if (deployment?.rollout === null) {
     // It ended in the queue, in its build or in its release command, or there was nothing to do.
     const { state, kind, error } = deployment;
     if (error) return fromErrorBody({ ...error, details: { ...error.details, ...details } });
-    if (state === 'succeeded') return null;
-    return new PaasError('conflict', `The ${kind} was ${state}.`, {
-      hint: `See \`paas events${app.flags}\`.`,
-      details,
-    });
+    if (state !== 'succeeded')
+      return new PaasError('conflict', `The ${kind} was ${state}.`, {
+        hint: `See \`paas events${app.flags}\`.`,
+        details,
+      });
+    // All is well with what was waited for, unless that was the rollout.
+    const isWaitedFor = seen.has(deployment.id) || !beside.has(kind);
+    if (isWaitedFor && !seen.has(rollout?.id ?? '')) return null;
   }
   if (rollout === null || rollout.state === 'succeeded') return null;
   const { state, to, error, errorCode } = rollout;
