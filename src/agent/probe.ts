@@ -57,33 +57,47 @@ function reaches(listener: Listener, address: string): boolean {
   return listener.address === '0.0.0.0' || listener.address === '::' || listener.address === address;
 }
 
-function connect(address: string, port: number, signal: AbortSignal): Promise<string | null> {
+/**
+ * Asks once; the first verdict counts. The listener is its own and goes with it: what Node adds for the option `signal` of
+ * a socket stays after the socket, and the signal lives as long as the run.
+ */
+function attempt(
+  port: number,
+  signal: AbortSignal,
+  open: (done: (failure: string | null) => void) => net.Socket | http.ClientRequest,
+): Promise<string | null> {
   return new Promise((resolve) => {
-    const socket = net.connect({ host: address, port, signal, timeout: attemptMs });
+    const abort = (): void => done('the probe was given up');
     const done = (failure: string | null): void => {
-      socket.destroy();
+      signal.removeEventListener('abort', abort);
       resolve(failure);
+      asked.destroy();
     };
+    const asked = open(done);
+    asked.on('error', (error) => done(describe(error, port)));
+    signal.addEventListener('abort', abort);
+    if (signal.aborted) abort();
+  });
+}
+
+function connect(address: string, port: number, signal: AbortSignal): Promise<string | null> {
+  return attempt(port, signal, (done) => {
+    const socket = net.connect({ host: address, port, timeout: attemptMs });
     socket.on('connect', () => done(null));
     socket.on('timeout', () => done(`no answer on port ${port} within ${attemptMs / 1000} s`));
-    socket.on('error', (error) => done(describe(error, port)));
+    return socket;
   });
 }
 
 function get(address: string, port: number, path: string, signal: AbortSignal): Promise<string | null> {
-  return new Promise((resolve) => {
+  return attempt(port, signal, (done) => {
     const headers = { host: 'localhost', 'user-agent': 'paas-probe', connection: 'close' };
-    const request = http.get({ host: address, port, path, headers, agent: false, signal }, (response) => {
+    const request = http.get({ host: address, port, path, headers, agent: false }, (response) => {
       const status = response.statusCode ?? 0;
       done(status >= 200 && status < 400 ? null : `GET ${path} answers ${status}`);
     });
     const timer = setTimeout(() => done(`GET ${path}: no answer within ${attemptMs / 1000} s`), attemptMs);
-    const done = (failure: string | null): void => {
-      clearTimeout(timer);
-      resolve(failure);
-      request.destroy();
-    };
-    request.on('error', (error) => done(describe(error, port)));
+    return request.once('close', () => clearTimeout(timer));
   });
 }
 

@@ -1,9 +1,10 @@
-import { once } from 'node:events';
+import { getEventListeners, once } from 'node:events';
 import http from 'node:http';
 import net from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
 import { choosePort, isPortFree } from '../../../src/agent/ports.ts';
 import { explainPort, probe } from '../../../src/agent/probe.ts';
+import { eventually } from '../../support/eventually.ts';
 
 const servers: net.Server[] = [];
 afterEach(() => {
@@ -49,6 +50,20 @@ describe('probe', () => {
     gone.abort();
     expect(await result).toMatchObject({ ok: false });
   });
+
+  it.each(['port', 'http'] as const)(
+    'by %s leaves nothing on the signal, which lives as long as the run',
+    async (type) => {
+      const port = await listen(
+        http.createServer((_request, response) => response.end()),
+        '127.0.0.1',
+      );
+      const { signal } = new AbortController();
+      for (let i = 0; i < 50; i++)
+        expect(await probe({ type, path: '/' }, '127.0.0.1', port, signal)).toEqual({ ok: true });
+      await eventually(() => getEventListeners(signal, 'abort')).toEqual([]);
+    },
+  );
 });
 
 describe.runIf(process.platform === 'linux')('whose port', () => {
