@@ -13,6 +13,7 @@ import { errnoOf, PaasError } from '../shared/errors.ts';
 import { digestPattern } from '../shared/tree/hash.ts';
 import type { ControlHttp } from './link-http.ts';
 import type { Log } from './log.ts';
+import { removeTree } from './remove-tree.ts';
 import type { Base } from './runtimes/port.ts';
 
 export interface Bases {
@@ -45,7 +46,7 @@ export function openBases(options: BasesOptions): Bases {
     const started = Date.now();
     const tar = join(directory, `${digest}.tar.part`);
     const unpacked = join(directory, `${digest}.part`);
-    await rm(unpacked, { recursive: true, force: true });
+    await removeTree(unpacked);
     try {
       await download(options.http, digest, tar);
       await mkdir(unpacked, { mode: 0o755 });
@@ -58,7 +59,7 @@ export function openBases(options: BasesOptions): Bases {
       throw new PaasError('disk_full', `no space left on this host for the base ${name}`, { cause: error });
     } finally {
       await rm(tar, { force: true });
-      await rm(unpacked, { recursive: true, force: true });
+      await removeTree(unpacked);
     }
     log.info('base image ready', { name, digest, ms: Date.now() - started });
   };
@@ -90,7 +91,7 @@ export function openBases(options: BasesOptions): Bases {
         // Renamed first, so that a half-removed one is never taken for whole.
         const trash = join(directory, `${digest}.trash`);
         if (name === digest) renameSync(placeOf(digest), trash);
-        await rm(name === digest ? trash : join(directory, name), { recursive: true, force: true });
+        await removeTree(name === digest ? trash : join(directory, name));
       }
     },
   };

@@ -2,6 +2,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import {
   chmodSync,
+  chownSync,
   copyFileSync,
   mkdirSync,
   mkdtempSync,
@@ -26,6 +27,7 @@ export class AgentProcess {
   readonly program: string;
   env: NodeJS.ProcessEnv = {};
   flags: string[] = [];
+  #user: { uid?: number; gid?: number } = {};
   #child: ChildProcess | undefined;
 
   private constructor(root: string) {
@@ -53,6 +55,13 @@ export class AgentProcess {
     return agent;
   }
 
+  /** From its next start on it is not root, where the test is. Its host's files become its own. */
+  asNobody(): void {
+    if (process.getuid?.() !== 0) return;
+    this.#user = { uid: 65_534, gid: 65_534 };
+    for (const name of ['', 'bin', 'bin/agent.mjs', 'user-data']) chownSync(join(this.root, name), 65_534, 65_534);
+  }
+
   get pid(): number {
     return this.#child!.pid!;
   }
@@ -77,6 +86,7 @@ export class AgentProcess {
       stdio: ['ignore', log, log],
       env,
       cwd: this.root,
+      ...this.#user,
     });
     closeSync(log);
   }
@@ -97,8 +107,8 @@ export class AgentProcess {
     return this.#child!.exitCode ?? this.#child!.signalCode;
   }
 
-  /** Ends the agent and everything that it started, and removes the host's directory. */
-  async destroy(): Promise<void> {
+  /** Ends the agent and everything that it started, and removes the host's directory; before that what `ended` removes. */
+  async destroy(ended?: () => void): Promise<void> {
     await this.end('SIGKILL');
     const left = () =>
       listProcesses().filter(({ pid }) => {
@@ -115,6 +125,7 @@ export class AgentProcess {
       return found.length;
     };
     await expect.poll(kill, { timeout: 10_000, interval: 10 }).toBe(0);
+    ended?.();
     rmSync(this.root, { recursive: true, force: true, maxRetries: 5 });
   }
 }

@@ -8,13 +8,14 @@
  */
 import { createHash } from 'node:crypto';
 import { chownSync, mkdirSync, readdirSync, rmSync, statSync, utimesSync, type Dirent } from 'node:fs';
-import { opendir, rm } from 'node:fs/promises';
+import { opendir } from 'node:fs/promises';
 import { join } from 'node:path';
 import * as z from 'zod/mini';
 import { digest } from '../../shared/contracts/instances.ts';
 import { errnoOf, PaasError } from '../../shared/errors.ts';
 import { readJsonFile, writeDurably } from '../../shared/files.ts';
 import { errorFields, type Log } from '../log.ts';
+import { removeTree } from '../remove-tree.ts';
 import type { Owner } from '../runtimes/port.ts';
 import { relativeSegments } from './build-paths.ts';
 
@@ -96,7 +97,7 @@ export class BuildCache {
       const directory = join(root, entry.name);
       if ((await sizeOf(directory, this.#limits.sharedBytes)) <= this.#limits.sharedBytes) continue;
       this.#log.info('emptied a build cache that grew too large', { project, cache: entry.name });
-      await rm(directory, { recursive: true, force: true });
+      await removeTree(directory);
     }
   }
 

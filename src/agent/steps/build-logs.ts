@@ -2,14 +2,14 @@
  * The output of builds on its way to the control plane. A build's directory lives until its log is stored there, also
  * when the build is over or the agent is another one.
  */
-import { readdirSync, rmSync, statSync } from 'node:fs';
-import { rm } from 'node:fs/promises';
+import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import * as z from 'zod/mini';
 import type { BuildStep } from '../../shared/contracts/steps.ts';
 import { readJsonFile, writeDurably } from '../../shared/files.ts';
 import { errorFields, type Log } from '../log.ts';
 import type { LogSource } from '../logs/source.ts';
+import { removeTree } from '../remove-tree.ts';
 import { logFile } from '../runtimes/keeper.ts';
 
 /** Where logs go: the shipper. */
@@ -41,7 +41,9 @@ export class BuildLogs {
 
   /** Takes up the logs of builds that ended under an earlier agent. Call before new ones begin. */
   recover(): void {
-    for (const id of readdirSync(this.#directory)) {
+    for (const entry of readdirSync(this.#directory, { withFileTypes: true })) {
+      if (!entry.isDirectory()) continue; // the keeper's script
+      const id = entry.name;
       const directory = join(this.#directory, id);
       try {
         const known = readJsonFile(join(directory, 'log.json'), labels);
@@ -49,10 +51,10 @@ export class BuildLogs {
         if (known && !old) {
           this.#sink.add(sourceOf(directory, known));
           this.#sink.end(known.instance);
-        } else rmSync(directory, { recursive: true, force: true });
+        } else this.#discard(id);
       } catch (error) {
         this.#log.warn("a build's log cannot be read and is removed", { build: id, ...errorFields(error) });
-        rmSync(directory, { recursive: true, force: true });
+        this.#discard(id);
       }
     }
   }
@@ -82,10 +84,15 @@ export class BuildLogs {
     this.#waiting.get(id)?.();
     this.#waiting.delete(id);
     this.#sink.remove(id);
-    rm(directory, { recursive: true, force: true }).catch((error: unknown) =>
+    this.#discard(id);
+    return true;
+  }
+
+  /** Removes a build's directory, in the background; what cannot be removed now, the next agent tries again. */
+  #discard(id: string): void {
+    removeTree(join(this.#directory, id)).catch((error: unknown) =>
       this.#log.warn("a build's directory remains", { build: id, ...errorFields(error) }),
     );
-    return true;
   }
 }
 

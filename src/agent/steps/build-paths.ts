@@ -2,6 +2,7 @@
 import { lstatSync, mkdirSync, rmSync, writeFileSync, chmodSync, lchownSync } from 'node:fs';
 import { join } from 'node:path';
 import { PaasError } from '../../shared/errors.ts';
+import { removeTreeSync } from '../remove-tree.ts';
 import type { Owner } from '../runtimes/port.ts';
 
 /** @throws PaasError `bad_request` for a path that is absolute, empty, or has `.`, `..` or NUL in it */
@@ -36,7 +37,7 @@ export function clearPlace(root: string, path: string, owner: Owner): string {
     if (owner) lchownSync(at, owner.uid, owner.gid);
   }
   const place = join(at, segments.at(-1)!);
-  rmSync(place, { recursive: true, force: true });
+  removeTreeSync(place);
   return place;
 }
 

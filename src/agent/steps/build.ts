@@ -7,7 +7,6 @@
  * log like an instance's. Everything below `builds/<id>` is removed at the end.
  */
 import { appendFileSync, chmodSync, chownSync, mkdirSync, renameSync } from 'node:fs';
-import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { BuildStep, StepResult } from '../../shared/contracts/steps.ts';
 import type { BaseRef } from '../../shared/contracts/instances.ts';
@@ -16,6 +15,7 @@ import { findProgram } from '../facts-path.ts';
 import type { Limits } from '../limits/port.ts';
 import type { ControlHttp } from '../link-http.ts';
 import { errorFields, type Log } from '../log.ts';
+import { removeTree } from '../remove-tree.ts';
 import { logFile } from '../runtimes/keeper.ts';
 import type { Base } from '../runtimes/port.ts';
 import type { Runtimes } from '../runtimes/registry.ts';
@@ -58,13 +58,14 @@ export function createBuildDriver(options: BuildOptions): StepDriver<BuildStep> 
   const discard = async (directory: string) => {
     for (const name of ['app', 'tmp']) {
       const trash = join(directory, `${name}.trash`);
+      await removeTree(trash); // what an earlier agent began
       try {
         renameSync(join(directory, name), trash);
       } catch (error) {
         if (errnoOf(error) !== 'ENOENT') throw error;
         continue; // Never made.
       }
-      await rm(trash, { recursive: true, force: true });
+      await removeTree(trash);
     }
   };
 

@@ -49,9 +49,13 @@ export function createStepRunner(options: {
   const finish = (step: Step, startedAt: number, outcome: StepYield | PaasError) => {
     if (closed) return;
     const failed = outcome instanceof PaasError;
-    const error = failed ? { error: { code: outcome.code, message: outcome.message, hint: outcome.hint } } : outcome;
-    const result: StepResult = { id: step.id, ok: !failed, ...error, durationMs: Date.now() - startedAt };
-    journal.finish(step, result);
+    const result = resultOf(step, startedAt, outcome);
+    try {
+      journal.finish(step, result);
+    } catch (error) {
+      // It counts all the same: the control plane takes the first result of a step.
+      log.error('the result of a step cannot be stored', { step: step.id, ...errorFields(error) });
+    }
     log.info(failed ? 'step failed' : 'step done', { step: step.id, ...(failed ? errorFields(outcome) : {}) });
     options.onResult(result);
   };
@@ -67,10 +71,19 @@ export function createStepRunner(options: {
     }
   };
 
+  /** Traces that remain (a failing disk) are no reason to be without an agent. */
+  const clear = async (step: Step) => {
+    try {
+      await driverOf(step).clear(step);
+    } catch (error) {
+      log.error('traces of a step remain', { step: step.id, ...errorFields(error) });
+    }
+  };
+
   return {
     async recover() {
       for (const step of journal.running()) {
-        await driverOf(step).clear(step);
+        await clear(step);
         const message = `the agent on host ${options.hostName} ended in the middle of the step`;
         finish(step, Date.now(), new PaasError('host_failed', message, { hint: 'It is tried again.' }));
       }
@@ -83,7 +96,15 @@ export function createStepRunner(options: {
         options.onResult(known);
         return;
       }
-      journal.start(step);
+      try {
+        journal.start(step);
+      } catch (cause) {
+        log.error('a step cannot be noted and is not started', { step: step.id, ...errorFields(cause) });
+        const { code, message } = asPaasError(cause);
+        const error = new PaasError(code, `host ${options.hostName} cannot take up the step: ${message}`, { cause });
+        options.onResult(resultOf(step, Date.now(), error));
+        return;
+      }
       const abort = new AbortController();
       log.info('step started', { step: step.id, kind: step.kind });
       running.set(step.id, { step, abort });
@@ -97,7 +118,13 @@ export function createStepRunner(options: {
     running: () => [...running.keys()],
     async close() {
       closed = true;
-      await Promise.all([...running.values()].map(({ step }) => driverOf(step).clear(step)));
+      await Promise.all([...running.values()].map(({ step }) => clear(step)));
     },
   };
+}
+
+function resultOf(step: Step, startedAt: number, outcome: StepYield | PaasError): StepResult {
+  const failed = outcome instanceof PaasError;
+  const error = failed ? { error: { code: outcome.code, message: outcome.message, hint: outcome.hint } } : outcome;
+  return { id: step.id, ok: !failed, ...error, durationMs: Date.now() - startedAt };
 }

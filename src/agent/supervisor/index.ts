@@ -24,6 +24,8 @@ export interface Supervisor {
   recover(): Promise<void>;
   /** The whole desired set; what is absent is stopped gracefully and then removed. */
   apply(specs: readonly InstanceSpec[]): void;
+  /** Stops what is not among these, as `apply` does; begins and changes nothing. */
+  retain(wanted: ReadonlySet<string>): void;
   /** All instances, also those that are no longer wanted until `logsDone`. */
   statuses(): InstanceStatus[];
   /** Calls back with what changed, gathered per turn of the event loop. Usage alone is no change. */
@@ -120,7 +122,7 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
     delivered.delete(id);
     if (!instances.delete(id)) return;
     logs.remove(id);
-    removeInstance(path.join(directory, id));
+    removeInstance(path.join(directory, id), log);
   }
 
   async function recoverOne(id: string): Promise<void> {
@@ -139,7 +141,7 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
       return killLeftover(context, id);
     }
     await killLeftover(context, id);
-    removeInstance(own);
+    removeInstance(own, log);
   }
 
   const stopWatching = watchUsage(instances, limits, log);
@@ -154,6 +156,9 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
       for (const id of wanted.keys()) delivered.delete(id);
       for (const [id, instance] of instances) instance.want(wanted.get(id) ?? null);
       for (const [id, spec] of wanted) if (!instances.has(id)) begin(new Instance(context, id, spec));
+    },
+    retain(wanted) {
+      for (const [id, instance] of instances) if (!wanted.has(id)) instance.want(null);
     },
     statuses: () => [...instances.values()].map((instance) => instance.status()),
     onChange(listener) {

@@ -24,14 +24,12 @@ export async function prepareOneOff(context: InstanceContext, spec: InstanceSpec
   const finish = async (): Promise<void> => {
     await killMembers(spec.id, readRun(directory, bootId()), group, context.clock);
     group.remove();
-    removeInstance(directory);
+    removeInstance(directory, context.log);
   };
   try {
     const runtime = context.runtimes.choose(spec.runtime);
     await fillApp(directory, spec, context.trees);
-    const base = await context.bases.resolve(spec.image.base);
-    const where = { address: context.address, port: null };
-    const inside = runtimeSpec(directory, spec, base, where, group.visible);
+    const inside = await runtimeSpec(directory, { spec, port: null }, context, group.visible);
     makeTemporary(inside);
     const run = path.join(directory, 'run');
     mkdirSync(run, { mode: 0o700 });

@@ -1,9 +1,11 @@
 /** What is known of an instance, on disk: enough for another agent to take over at any moment. Holds secrets: 0600. */
-import { readdirSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { readdirSync, mkdirSync, renameSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import * as z from 'zod/mini';
 import { digest, instanceExit, instanceSpec, type InstanceSpec } from '../../shared/contracts/instances.ts';
 import { readJsonFile } from '../../shared/files.ts';
+import { errorFields, type Log } from '../log.ts';
+import { removeTreeSync } from '../remove-tree.ts';
 
 const instanceRecord = z.object({
   spec: instanceSpec,
@@ -128,7 +130,11 @@ export function listInstances(instances: string): string[] {
   return entries.filter((entry) => entry.isDirectory()).map((entry) => entry.name);
 }
 
-/** Removes an instance's directory with all that is in it. */
-export function removeInstance(directory: string): void {
-  rmSync(directory, { recursive: true, force: true, maxRetries: 3 });
+/** Removes an instance's directory with all that is in it; what cannot be removed now, the next agent tries again. */
+export function removeInstance(directory: string, log: Log): void {
+  try {
+    removeTreeSync(directory);
+  } catch (error) {
+    log.error("an instance's directory remains", { instance: path.basename(directory), ...errorFields(error) });
+  }
 }

@@ -1,15 +1,15 @@
 /** Everything before an instance's first instruction: directory, files, user, port, limits, keeper. */
 import { chmodSync, chownSync, existsSync, mkdirSync, renameSync } from 'node:fs';
-import { rm } from 'node:fs/promises';
 import path from 'node:path';
 import type { InstanceSpec } from '../../shared/contracts/instances.ts';
 import { appPath } from '../facts-path.ts';
 import type { LimitGroup } from '../limits/port.ts';
 import type { LogSource } from '../logs/source.ts';
+import { removeTree } from '../remove-tree.ts';
 import { logFile, startKept } from '../runtimes/keeper.ts';
-import type { Base, Owner, Runtime, RuntimeSpec } from '../runtimes/port.ts';
+import type { Owner, Runtime, RuntimeSpec } from '../runtimes/port.ts';
 import { ownerOf } from '../runtimes/users.ts';
-import type { Trees } from './context.ts';
+import type { InstanceContext, Trees } from './context.ts';
 import { cookieName } from './members.ts';
 
 /** Fills `app/` anew from a tree; on failure the instance has no `app/`. */
@@ -24,29 +24,27 @@ export async function fillApp(directory: string, spec: InstanceSpec, trees: Tree
 }
 
 /** What the runtime needs to know of an instance. Also for commands inside it: nothing in it changes after the start. */
-export function runtimeSpec(
+export async function runtimeSpec(
   directory: string,
-  spec: InstanceSpec,
-  base: Base,
-  where: { address: string; port: number | null },
+  { spec, port }: { spec: InstanceSpec; port: number | null },
+  context: Pick<InstanceContext, 'address' | 'bases'>,
   visible: Readonly<Record<string, string>>,
-): RuntimeSpec {
+): Promise<RuntimeSpec> {
   const owner = ownerOf(spec.app.id);
-  const port = where.port === null ? {} : { PORT: String(where.port), CF_INSTANCE_PORT: String(where.port) };
-  const address = where.port === null ? where.address : `${where.address}:${where.port}`;
+  const ports = port === null ? {} : { PORT: String(port), CF_INSTANCE_PORT: String(port) };
   return {
     directory,
     hostname: hostName(spec),
-    base,
+    base: await context.bases.resolve(spec.image.base),
     owner,
     env: {
       PATH: appPath(process.env.PATH, owner !== null),
       LANG: 'C.UTF-8',
       USER: 'app',
       ...spec.env,
-      ...port,
-      CF_INSTANCE_IP: where.address,
-      CF_INSTANCE_ADDR: address,
+      ...ports,
+      CF_INSTANCE_IP: context.address,
+      CF_INSTANCE_ADDR: port === null ? context.address : `${context.address}:${port}`,
       [cookieName]: spec.id,
     },
     // The agent's own data, should it lie below a system directory.
@@ -72,7 +70,7 @@ export async function startApp(
 /** Removes what only a running instance needs; its logs stay. */
 export async function removeApp(directory: string): Promise<void> {
   for (const name of ['app', 'app.new', 'tmp']) {
-    await rm(path.join(directory, name), { recursive: true, force: true, maxRetries: 3 });
+    await removeTree(path.join(directory, name));
   }
 }
 
