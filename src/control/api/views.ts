@@ -2,9 +2,9 @@
 import type { AppDetail, AppSummary, InstanceRow } from '../../shared/contracts/api.ts';
 import type { Control } from '../context.ts';
 import { formationOf, urlOf } from '../deploy/apps.ts';
-import { keptRunning } from '../deploy/diff.ts';
 import { maintenanceOf, routerSettingsOf } from '../deploy/router-settings.ts';
 import { routesOf } from '../deploy/routes.ts';
+import { wantedInstances } from '../deploy/wanted.ts';
 import { formatRoute } from '../../shared/routes-text.ts';
 import type { AppRow } from '../store/schema.ts';
 import { appTraffic } from '../traffic/view.ts';
@@ -26,7 +26,7 @@ export async function appSummary(control: Control, app: AppRow): Promise<AppSumm
     .where('desired', '=', 'run')
     .where('command', 'is', null)
     .execute();
-  const desired = app.state === 'active' && app.release !== null ? wantedInstances(app) : 0;
+  const desired = Object.values(await wantedInstances(control.store.db, app)).reduce((sum, count) => sum + count, 0);
   const healthy = instances.filter((row) => row.state === 'healthy' && row.ready === 1).length;
   const routes = await routesOf(control.store.db, app.id);
   const router = control.routing.summary();
@@ -40,13 +40,6 @@ export async function appSummary(control: Control, app: AppRow): Promise<AppSumm
     urls: routes.map((route) => urlOf(route, router)),
     maintenance: app.maintenance !== null,
   };
-}
-
-function wantedInstances(app: AppRow): number {
-  return Object.values(formationOf(app)).reduce(
-    (sum, { kind, instances }) => sum + (keptRunning(kind) ? instances : 0),
-    0,
-  );
 }
 
 function stateOf(app: AppRow, desired: number, healthy: number): string {

@@ -12,8 +12,8 @@ import { asPaasError } from '../../shared/errors.ts';
 import type { Control } from '../context.ts';
 import { formationOf } from '../deploy/apps.ts';
 import { activate, unfinished } from '../deploy/deployments.ts';
-import { keptRunning } from '../deploy/diff.ts';
 import type { ReleaseProcesses } from '../deploy/types.ts';
+import { targetsOf } from '../deploy/wanted.ts';
 import { settle } from '../rollout/machine.ts';
 import { withStandIns } from '../rollout/stand-ins.ts';
 import type { AppRow, DeploymentRow } from '../store/schema.ts';
@@ -112,16 +112,11 @@ export class AppReconciler {
     const processes = JSON.parse(release.processes) as ReleaseProcesses;
     const formation = formationOf(app);
     const instances = await observeStable(this.#control, app);
-    const targets: Record<string, number> = {};
-    for (const [processType, { kind }] of Object.entries(processes)) {
-      const count = formation[processType]?.instances;
-      if (count !== undefined && keptRunning(kind)) targets[processType] = count;
-    }
     // What a superseded rollout has left serves until the release in force is there in full.
     const { wanted } = settle({
       strategy: 'rolling',
       from: { release: app.release, epoch: app.epoch },
-      oldTargets: targets,
+      oldTargets: targetsOf(processes, formation),
       instances,
       routed: (instance) => this.#control.routing.reaches(appId, instance),
     });

@@ -1,9 +1,8 @@
 /** Deployments that only wait (scale, start, stop): are they there yet? */
 import { PaasError } from '../../shared/errors.ts';
 import type { Control } from '../context.ts';
-import { formationOf } from '../deploy/apps.ts';
 import { finish } from '../deploy/deployments.ts';
-import { keptRunning } from '../deploy/diff.ts';
+import { wantedInstances } from '../deploy/wanted.ts';
 import { failureOf } from '../rollout/machine.ts';
 import type { DeploymentRow } from '../store/schema.ts';
 import { capacityProblem } from './capacity.ts';
@@ -21,10 +20,9 @@ export async function judgeConvergence(
   const { instances: all } = await control.engine.observe(appId);
   const instances = stableOf(app, all);
   const staying = instances.filter((instance) => !instance.leaving);
-  const wanted = Object.entries(formationOf(app)).filter(([, { kind }]) => keptRunning(kind));
+  const wanted = Object.entries(await wantedInstances(control.store.db, app));
   const stopped = app.state !== 'active' || app.release === null;
-  const reached = wanted.every(([type, { instances: count }]) => {
-    const target = stopped ? 0 : count;
+  const reached = wanted.every(([type, target]) => {
     const routed = staying.filter(
       (i) => i.processType === type && i.state === 'healthy' && i.ready && control.routing.reaches(appId, i),
     );

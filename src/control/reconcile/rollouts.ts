@@ -4,11 +4,11 @@ import { PaasError, type ErrorBody } from '../../shared/errors.ts';
 import type { Control } from '../context.ts';
 import { formationOf } from '../deploy/apps.ts';
 import { finish } from '../deploy/deployments.ts';
-import { keptRunning } from '../deploy/diff.ts';
 import { completeEffects, effectsOf, oldSize, oldTargets, undoEffects } from '../deploy/effects.ts';
 import { releaseRow } from '../deploy/push.ts';
 import { routerOfRelease } from '../deploy/release.ts';
-import type { Formation, ReleaseProcesses } from '../deploy/types.ts';
+import type { ReleaseProcesses } from '../deploy/types.ts';
+import { runningTypes, targetsOf } from '../deploy/wanted.ts';
 import { canaryOf, servedPercent, wantedPercent } from '../rollout/canary.ts';
 import type { RolloutDecision, RolloutInput } from '../rollout/machine.ts';
 import { withStandIns } from '../rollout/stand-ins.ts';
@@ -70,7 +70,7 @@ export async function inputOf(control: Control, app: AppRow, row: RolloutRow) {
     from,
     to,
     newTargets: targetsOf(newProcesses, formation),
-    oldTargets: oldTargets(effects, formation, running(oldProcesses)),
+    oldTargets: oldTargets(effects, formation, runningTypes(oldProcesses)),
     instances,
     routed: (instance) => control.routing.reaches(app.id, instance),
   };
@@ -88,13 +88,6 @@ export async function inputOf(control: Control, app: AppRow, row: RolloutRow) {
 async function processesOf(control: Control, appId: string, version: number): Promise<ReleaseProcesses> {
   const release = await releaseRow(control, appId, version);
   return release ? (JSON.parse(release.processes) as ReleaseProcesses) : {};
-}
-
-const running = (processes: ReleaseProcesses): string[] =>
-  Object.entries(processes).flatMap(([type, { kind }]) => (keptRunning(kind) ? [type] : []));
-
-function targetsOf(processes: ReleaseProcesses, formation: Formation): Record<string, number> {
-  return Object.fromEntries(running(processes).map((type) => [type, formation[type]?.instances ?? 0]));
 }
 
 async function succeed(control: Control, app: AppRow, deployment: DeploymentRow, row: RolloutRow): Promise<void> {
