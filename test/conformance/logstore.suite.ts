@@ -242,6 +242,39 @@ export function logStoreSuite(name: string, make: () => Promise<LogStoreUnderTes
       });
     });
 
+    it('says how many of the lines that were shown come again after a cursor', async () => {
+      const senders = Array.from({ length: 4 }, (_, i) => sender(current, { instance: `ins_${i}`, name: `web.${i}` }));
+      let sent = 0;
+      const sending = setInterval(() => {
+        // Times that do not follow the order of arrival.
+        void senders[sent % 4]!.send(`line ${sent}\n`, { at: -sent });
+        sent += 1;
+      }, 1);
+      const shown: string[] = [];
+      let resume: { cursor?: string } = {};
+      let known: string[] = [];
+      try {
+        // A reader whose connection breaks after each cursor that it gets.
+        for (let connection = 0; connection < 10; connection++) {
+          const received: string[] = [];
+          const end = new AbortController();
+          for await (const { entries, cursor, after } of store.follow({ appId: 'app_1', ...resume }, end.signal)) {
+            received.push(...entries.filter(isLine).map(({ line }) => line));
+            if (cursor === null || received.length <= known.length) continue;
+            expect(received).toEqual(expect.arrayContaining(known));
+            shown.push(...received.filter((line) => !known.includes(line)));
+            known = after === 0 ? [] : received.slice(-after);
+            resume = { cursor };
+            end.abort();
+          }
+        }
+      } finally {
+        clearInterval(sending);
+      }
+      const number = (line: string): number => Number(line.split(' ')[1]);
+      expect(shown.map(number).sort((a, b) => a - b)).toEqual(Array.from(shown, (_, i) => i));
+    });
+
     it('serves a slow reader all of it and slows nobody', async () => {
       const { send } = sender(current);
       await send('first\n');

@@ -83,7 +83,7 @@ export async function* streamLines(
       if (control?.error) problem = control.error;
       else if (control?.cursor !== undefined) {
         cursor = control.cursor;
-        seen.clear();
+        seen.covered(control.after ?? 0);
       } else if (line !== '' && !(options.follow && seen.has(line))) batch.push(line);
     }
     if (batch.length > 0) yield batch;
@@ -91,34 +91,37 @@ export async function* streamLines(
   }
 }
 
-function parseControl(line: string): { cursor?: string; error?: PaasError } {
-  const value = JSON.parse(line) as { cursor?: unknown; error?: unknown };
-  if (isErrorBody(value.error)) return { error: fromErrorBody(value.error) };
-  return typeof value.cursor === 'string' ? { cursor: value.cursor } : {};
+function parseControl(line: string): { cursor?: string; after?: number; error?: PaasError } {
+  const { cursor, after, error } = JSON.parse(line) as Record<string, unknown>;
+  if (isErrorBody(error)) return { error: fromErrorBody(error) };
+  return typeof cursor === 'string' ? { cursor, after: typeof after === 'number' ? after : 0 } : {};
 }
 
 /**
- * Lines handed out since the last cursor: after a reconnection these come again. Compared without their time, which
- * may differ when the host had to send them again too.
+ * Lines handed out that lie after the last cursor: after a reconnection these come again. Compared without their time,
+ * which may differ when the host had to send them again too.
  */
 class RecentLines {
   static readonly #limit = 100_000;
-  #lines = new Set<string>();
+  /** Of this connection, in order. */
+  #lines: string[] = [];
+  /** Of earlier connections. */
   #repeated = new Set<string>();
 
-  /** Whether the line was handed out before the connection broke; remembers it otherwise. */
+  /** Whether the line was handed out before the connection broke; remembers it. */
   has(line: string): boolean {
     const key = line.replace(/"ts":"[^"]*",?/, '');
-    if (this.#repeated.delete(key)) return true;
-    if (this.#lines.size < RecentLines.#limit) this.#lines.add(key);
-    return false;
+    this.#lines.push(key);
+    if (this.#lines.length >= 2 * RecentLines.#limit) this.#lines = this.#lines.slice(-RecentLines.#limit);
+    return this.#repeated.delete(key);
   }
   reconnected(): void {
     for (const line of this.#lines) this.#repeated.add(line);
-    this.#lines = new Set();
+    this.#lines = [];
   }
-  clear(): void {
-    this.#lines.clear();
+  /** A cursor came. All but the last `after` lines of this connection lie before it, and never come again. */
+  covered(after: number): void {
+    this.#lines = after === 0 ? [] : this.#lines.slice(-after);
     this.#repeated.clear();
   }
 }

@@ -87,10 +87,11 @@ async function streamLogs(call: Call<unknown>): Promise<void> {
   try {
     if (follow) {
       const { until: _, ...rest } = query;
-      const cursor = call.query['cursor'];
-      const wanted: FollowQuery = cursor === undefined ? rest : { ...rest, cursor };
+      const resume = call.query['cursor'];
+      const wanted: FollowQuery = resume === undefined ? rest : { ...rest, cursor: resume };
       for await (const batch of logs.follow(wanted, gone.signal)) {
-        const mark = batch.cursor === null ? '' : `${JSON.stringify({ cursor: batch.cursor })}\n`;
+        const { cursor, after } = batch;
+        const mark = cursor === null ? '' : `${JSON.stringify({ cursor, after })}\n`;
         await write(raw, text.of(batch.entries) + mark, gone.signal);
       }
     } else {

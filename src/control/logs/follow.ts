@@ -63,19 +63,20 @@ export async function* follow(
         const maxOrd = inbox.restart();
         const snapshot = await takeSnapshot(log, minOrd, maxOrd);
         const lost = isFirst ? null : cursor.lost(snapshot);
-        if (lost) yield { entries: [lost], cursor: null };
+        if (lost) yield { entries: [lost], cursor: null, after: 0 };
         for await (const entries of runQuery(snapshot, history)) {
-          yield { entries, cursor: null };
+          yield { entries, cursor: null, after: 0 };
           if (isEnded()) return;
         }
-        minOrd = cursor.reached = maxOrd;
+        minOrd = maxOrd;
+        cursor.readTo(maxOrd);
         isFirst = false;
         history = withoutBounds(first);
       }
-      const entries = await readInbox(inbox, matcher);
+      const entries = await readInbox(inbox, matcher, cursor);
       minOrd = cursor.reached = Math.max(minOrd, inbox.takenOrd);
       const safe = cursor.take();
-      if (entries.length > 0 || safe !== null) yield { entries, cursor: safe };
+      if (entries.length > 0 || safe !== null) yield { entries, cursor: safe, after: safe === null ? 0 : cursor.after };
       else await inbox.wait(ended);
     }
   } finally {
@@ -91,11 +92,13 @@ function withoutBounds(query: LogQuery): LogQuery {
   return unbounded;
 }
 
-async function readInbox(inbox: Inbox, matcher: Matcher | null): Promise<LogEntry[]> {
+async function readInbox(inbox: Inbox, matcher: Matcher | null, cursor: CursorState): Promise<LogEntry[]> {
   const entries: LogEntry[] = [];
   for (const live of inbox.take()) {
     const lines = matcher ? splitLines(live.payload.subarray(live.seen), live.block.long).lines : null;
-    for (const entry of liveEntries(live, lines ? await matcher!.match(lines) : undefined)) entries.push(entry);
+    const found = liveEntries(live, lines ? await matcher!.match(lines) : undefined);
+    for (const entry of found) entries.push(entry);
+    cursor.shown(live.block.ord, found.length);
   }
   return entries;
 }
@@ -177,10 +180,30 @@ class CursorState {
   dropped: number;
   readonly #log: AppLog;
   #given = -1;
+  /** The reader got what is before this place in order of time: no cursor within it. */
+  #sortedTo = 0;
+  /** What the reader got and no cursor covers yet, in order of arrival. */
+  #uncovered: { ord: number; entries: number }[] = [];
 
   constructor(log: AppLog) {
     this.#log = log;
     this.dropped = log.droppedLines;
+  }
+
+  /** The reader got everything before this place from disk. */
+  readTo(ord: number): void {
+    this.reached = this.#sortedTo = ord;
+    this.#uncovered = [];
+  }
+
+  /** The reader gets so many entries of the block at this place. */
+  shown(ord: number, entries: number): void {
+    if (entries > 0) this.#uncovered.push({ ord, entries });
+  }
+
+  /** How many entries that the reader got lie after the newest cursor. */
+  get after(): number {
+    return this.#uncovered.reduce((sum, { entries }) => sum + entries, 0);
   }
 
   /** Goes on where an earlier reader ended; returns that place. */
@@ -194,8 +217,9 @@ class CursorState {
   /** A cursor to hand out, when there is a new one. */
   take(): string | null {
     const safe = Math.min(this.reached, this.#log.durableOrd);
-    if (safe <= this.#given) return null;
+    if (safe <= this.#given || safe < this.#sortedTo) return null;
     this.#given = safe;
+    this.#uncovered = this.#uncovered.filter(({ ord }) => ord >= safe);
     return `${safe}-${this.#log.droppedLines}`;
   }
 

@@ -38,14 +38,17 @@ export interface LogQuery extends LogFilter {
   tail?: number;
 }
 
-/** A run of entries. `cursor`: everything up to here is durable and was handed out; null where that is not so yet. */
+/** A run of entries. */
 export interface LogBatch {
   entries: LogEntry[];
+  /** Everything before it is durable and was handed out; null where there is no new one yet. */
   cursor: string | null;
+  /** With a cursor: so many of the last entries handed out lie after it, and come again from there. */
+  after: number;
 }
 
 export interface FollowQuery extends Omit<LogQuery, 'until'> {
-  /** Where an earlier `follow` ended: everything that arrived since, and nothing twice. Replaces `tail` and `since`. */
+  /** Where an earlier `follow` ended: everything that lies after it, and nothing before. Replaces `tail` and `since`. */
   cursor?: string;
 }
 

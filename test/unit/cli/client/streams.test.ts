@@ -134,18 +134,12 @@ describe('lines', () => {
     expect(platform.seen).toHaveLength(2);
   });
 
-  it('are followed over reconnections without loss or doubling', async () => {
-    const line = (seq: number, ts = 'T1'): string => `{"ts":"${ts}","seq":${seq},"line":"same"}`;
-    const end = new AbortController();
-    const answers: ((response: ServerResponse) => void)[] = [
-      (response) =>
-        response.write(`${line(1)}\n{"cursor":"c1"}\n${line(2)}\n${line(3)}\n{"ts`, () => response.destroy()),
-      // What came after the cursor comes again, with another time, and in another order with what is new.
-      (response) =>
-        response.write(`${line(2, 'T2')}\n${line(4)}\n${line(3)}\n{"cursor":"c2"}\n`, () => response.destroy()),
-      (response) => response.write(`${line(4)}\n${line(5)}\n`),
-    ];
+  const line = (seq: number, ts = 'T1'): string => `{"ts":"${ts}","seq":${seq},"line":"same"}`;
+
+  /** The numbers of `count` lines that are followed over answers, each of which breaks off but the last. */
+  async function followed(count: number, answers: ((response: ServerResponse) => void)[]): Promise<number[]> {
     platform.handle((_seen, response) => answers.shift()!(response));
+    const end = new AbortController();
     const found: number[] = [];
     try {
       for await (const batch of streamLines(client, '/v1/logs', {
@@ -154,11 +148,33 @@ describe('lines', () => {
         signal: end.signal,
       })) {
         found.push(...batch.map((text) => (JSON.parse(text) as { seq: number }).seq));
-        if (found.length === 6) end.abort();
+        if (found.length >= count) end.abort();
       }
     } catch (error) {
       expect(error).toMatchObject({ code: 'interrupted' });
     }
+    return found;
+  }
+
+  it('that came before a cursor and lie after it are not handed out again', async () => {
+    const found = await followed(5, [
+      (response) => response.write(`${line(1)}\n${line(2)}\n{"cursor":"c1","after":1}\n`, () => response.destroy()),
+      (response) => response.write(`${line(2)}\n${line(3)}\n{"cursor":"c2","after":2}\n`, () => response.destroy()),
+      // The first line is another one that looks the same: its instance began anew.
+      (response) => response.write(`${line(2, 'T2')}\n${line(3)}\n${line(1)}\n{"cursor":"c3"}\n${line(3)}\n`),
+    ]);
+    expect(found).toEqual([1, 2, 3, 1, 3]);
+  });
+
+  it('are followed over reconnections without loss or doubling', async () => {
+    const found = await followed(6, [
+      (response) =>
+        response.write(`${line(1)}\n{"cursor":"c1"}\n${line(2)}\n${line(3)}\n{"ts`, () => response.destroy()),
+      // What came after the cursor comes again, with another time, and in another order with what is new.
+      (response) =>
+        response.write(`${line(2, 'T2')}\n${line(4)}\n${line(3)}\n{"cursor":"c2"}\n`, () => response.destroy()),
+      (response) => response.write(`${line(4)}\n${line(5)}\n`),
+    ]);
     // After the cursor c2 the fourth line is another one that looks the same.
     expect(found).toEqual([1, 2, 3, 4, 4, 5]);
     expect(platform.seen.map(({ url }) => url)).toEqual([
