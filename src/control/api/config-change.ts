@@ -5,7 +5,7 @@ import { PaasError } from '../../shared/errors.ts';
 import { openConfig } from '../agents/assignments.ts';
 import { formationOf } from '../deploy/apps.ts';
 import { activate, endActive, finish, insertDeployment, presentDeployment } from '../deploy/deployments.ts';
-import { mergeFormation, sameJson } from '../deploy/diff.ts';
+import { mergeFormation, own, sameJson } from '../deploy/diff.ts';
 import {
   cancelUselessBuilds,
   carriedOn,
@@ -15,7 +15,7 @@ import {
   underWay,
   type UnderWay,
 } from '../deploy/during.ts';
-import { effectsOf } from '../deploy/effects.ts';
+import { effectsOf, formerFormation } from '../deploy/effects.ts';
 import { releaseRow } from '../deploy/push.ts';
 import { applyConfig, beginRollout, insertRelease, putConfig, type RolloutWish } from '../deploy/release.ts';
 import { emptyManifest, type Config, type ReleaseProcesses } from '../deploy/types.ts';
@@ -147,6 +147,8 @@ async function roll(
   await applyConfig(trx, app.id, wish.configVersion);
   const spec = { name: app.name, processes: {} };
   const formation = formationOf(fresh);
+  const missing = Object.keys(processes).filter((type) => !own(formation, type));
+  const known = { ...(await formerFormation(trx, app.id, missing)), ...formation };
   if (fresh.state === 'stopped' && !plan) await putInForce(trx, fresh, release);
   else
     await beginRollout(trx, control, fresh, {
@@ -156,7 +158,7 @@ async function roll(
       ...(plan ?? {
         strategy: 'rolling',
         maxInFlight: undefined,
-        formation: { ...formation, ...mergeFormation(formation, emptyManifest, spec, processes, {}) },
+        formation: { ...formation, ...mergeFormation(known, emptyManifest, spec, processes, {}) },
         manifest: null,
         routesAdd: [],
         routesRemove: [],

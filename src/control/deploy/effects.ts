@@ -5,6 +5,7 @@
 import type { Trx } from '../store/open.ts';
 import type { AppRow, RolloutRow } from '../store/schema.ts';
 import { formationOf } from './apps.ts';
+import { own } from './diff.ts';
 import type { Formation, ManifestMemory } from './types.ts';
 import { dropTcpPorts, removeRoute } from './routes.ts';
 
@@ -22,6 +23,25 @@ export interface Effects {
 }
 
 export const effectsOf = (rollout: Pick<RolloutRow, 'effects'>): Effects => JSON.parse(rollout.effects) as Effects;
+
+/**
+ * What process types had that a release since then was without: it comes back with them. Known for as long as rollouts
+ * are kept (retention).
+ */
+export async function formerFormation(trx: Trx, appId: string, types: readonly string[]): Promise<Formation> {
+  const found: Formation = {};
+  if (types.length === 0) return found;
+  const rollouts = trx.selectFrom('rollouts').select('effects').where('app_id', '=', appId);
+  for (const row of await rollouts.orderBy('created_at', 'desc').orderBy('id', 'desc').execute()) {
+    const { formationBefore } = effectsOf(row);
+    for (const type of types) {
+      const former = own(formationBefore, type);
+      if (former && !own(found, type)) found[type] = former;
+    }
+    if (types.every((type) => own(found, type))) break;
+  }
+  return found;
+}
 
 /** After the new release was put in force. */
 export async function completeEffects(trx: Trx, appId: string, effects: Effects): Promise<void> {

@@ -46,3 +46,21 @@ it.each(['succeeds', 'fails', 'is cancelled'])(
     expect((await m.kept()).formation['web']).toMatchObject({ instances: 4, memoryMb: 1024 });
   },
 );
+
+it('of a process type is not lost where a release without that type comes between', async () => {
+  const process = (kind: string) => ({ kind, command: './run', instances: 1, memoryMb: 128 });
+  const both = { processes: { web: process('web'), worker: process('worker') } };
+  m = await Matrix.in('steady');
+  await m.post('/pushes', await pushBody(m.control, 'two', { spec: both }));
+  await m.settle(1);
+  await m.api.call('PATCH', `${appUrl}/formation`, {
+    body: { processes: { worker: { instances: 3, memoryMb: 1024 } } },
+  });
+  await m.settle(1);
+  await m.post('/pushes', await pushBody(m.control, 'three', { spec: { processes: { web: process('web') } } }));
+  await m.settle(1);
+  expect((await m.kept()).formation).not.toHaveProperty('worker');
+  await m.post('/rollback');
+  await m.settle(1);
+  expect(await m.formation()).toContain('3 of v4 (1024M)');
+});
