@@ -239,6 +239,18 @@ export class Builds {
     this.#control().logger.warn('a build begins again', { build: build.id, as: id, why });
   }
 
+  /** What runs on a host that is gone begins again elsewhere. Answers what ran there. */
+  async leave(trx: Trx, hostId: string, why: string): Promise<BuildRow[]> {
+    const builds = await trx
+      .selectFrom('builds')
+      .selectAll()
+      .where('host_id', '=', hostId)
+      .where('state', '=', 'running')
+      .execute();
+    for (const build of builds) await this.again(trx, build, why);
+    return builds;
+  }
+
   async #again(build: BuildRow, why: string): Promise<void> {
     const { store, wake } = this.#control();
     await store.transaction((trx) => this.again(trx, build, why));

@@ -35,7 +35,7 @@ export async function advanceBuilding(control: Control, app: AppRow, deployment:
   const push = pushOf(control, deployment);
   const facts = await buildHostFacts(control);
   if (!facts) {
-    // The first host decides what can be built: see hosts.ts, which counts deployments that wait for one.
+    // The first host decides what can be built: see needed-hosts.ts, which counts deployments that wait for one.
     control.wake.hosts();
     return;
   }

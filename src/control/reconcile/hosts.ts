@@ -11,15 +11,14 @@
  */
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { hostsNeeded, withoutRoom } from '../../engines/agents/placement.ts';
 import type { CloudDriver, CloudHost, CloudHostState } from '../../clouds/port.ts';
 import type { AgentUserData } from '../../shared/contracts/agent.ts';
 import { PaasError } from '../../shared/errors.ts';
 import { newSecret } from '../../shared/ids.ts';
 import type { Control } from '../context.ts';
-import { SqlInstances } from '../store/instances.ts';
 import type { HostRow } from '../store/schema.ts';
 import { loseHosts } from './lost.ts';
+import { wantNeededHosts } from './needed-hosts.ts';
 import { wantHost } from './want-host.ts';
 
 /** Value of `draining` for a host that is to be removed, not only drained. */
@@ -50,7 +49,7 @@ export class HostReconciler {
       if (result.status === 'rejected') await this.#failed(hosts[index]!, result.reason);
     }
     await this.#judgeSilence();
-    await this.#createNeeded();
+    await wantNeededHosts(this.#control);
   }
 
   async #advance(host: HostRow): Promise<void> {
@@ -84,14 +83,13 @@ export class HostReconciler {
     return Date.now() - Math.max(host.last_seen ?? 0, this.#control.startedAt) < restartMs;
   }
 
+  /** Neither instances nor builds are there. */
   async #empty(host: HostRow): Promise<boolean> {
     const { db } = this.#control.store;
-    return !(await db
-      .selectFrom('instances')
-      .select('id')
-      .where('host_id', '=', host.id)
-      .where('ended_at', 'is', null)
-      .executeTakeFirst());
+    const instances = db.selectFrom('instances').select('id').where('host_id', '=', host.id);
+    if (await instances.where('ended_at', 'is', null).executeTakeFirst()) return false;
+    const builds = db.selectFrom('builds').select('id').where('host_id', '=', host.id);
+    return !(await builds.where('state', '=', 'running').executeTakeFirst());
   }
 
   #due(host: HostRow): boolean {
@@ -162,12 +160,16 @@ export class HostReconciler {
     // A create whose answer was lost may have made another one, which the cloud shows only now.
     if (host.cloud_id === null ? host.attempts > 0 : host.attempts > 1)
       for (const found of await driver.findByToken(host.token)) await driver.destroy(found.id);
-    const { db } = this.#control.store;
-    await db.deleteFrom('keys').where('host_id', '=', host.id).execute();
-    await db.deleteFrom('hosts').where('id', '=', host.id).execute();
+    const { store, builds, wake } = this.#control;
+    const left = await store.transaction(async (trx) => {
+      await trx.deleteFrom('keys').where('host_id', '=', host.id).execute();
+      await trx.deleteFrom('hosts').where('id', '=', host.id).execute();
+      return builds.leave(trx, host.id, `its host ${host.name} was removed`);
+    });
     await this.#event(host, 'host.removed', `${host.name} was removed`);
-    this.#control.wake.routes();
-    this.#control.wake.hosts();
+    for (const build of left) wake.app(build.app_id);
+    wake.routes();
+    wake.hosts();
   }
 
   /** Which silent hosts are lost: by the cloud's word, or after the grace; never many at once, never just after a start. */
@@ -209,43 +211,6 @@ export class HostReconciler {
       await this.#failed(host, error);
       return 'unknown';
     }
-  }
-
-  async #createNeeded(): Promise<void> {
-    const { store, settings } = this.#control;
-    const cluster = await store.db.selectFrom('clusters').selectAll().executeTakeFirst();
-    if (!cluster) return;
-    const hosts = await store.db.selectFrom('hosts').selectAll().execute();
-    const alive = hosts.filter((host) => !['lost', 'deleting'].includes(host.state));
-    if (!alive.some((host) => rolesOf(host).includes('router'))) {
-      await wantHost(this.#control, { roles: ['router'], cpu: 1, memoryMb: 1024, actor: 'platform' });
-    }
-    const compute = alive.filter((host) => rolesOf(host).includes('compute'));
-    const coming = compute.filter((host) => host.state === 'creating').length;
-    const { hosts: open, instances } = await new SqlInstances(store, { changed: () => undefined }).snapshot();
-    const builds = await store.db.selectFrom('builds').select('id').where('state', '=', 'queued').execute();
-    const { hostMemoryMb, hostCpu, maxHosts } = settings.cluster;
-    let need = hostsNeeded(withoutRoom(open, instances), hostMemoryMb);
-    // The first host also decides what can be built (deploy/source.ts), so a push may wait for one.
-    const pushes = await store.db.selectFrom('deployments').select('id').where('state', '=', 'building').execute();
-    if (builds.length + pushes.length > 0 && !compute.some((host) => host.state === 'ready')) need = Math.max(need, 1);
-    const missing = Math.min(need - coming, maxHosts - compute.length);
-    if (missing > 0 && this.#mayComeBack(compute)) return;
-    for (let i = 0; i < missing; i++) {
-      await wantHost(this.#control, {
-        roles: ['compute', 'build'],
-        cpu: hostCpu,
-        memoryMb: hostMemoryMb,
-        actor: 'platform',
-      });
-    }
-  }
-
-  /** Whether a host fell silent only just now: its room may be there again before a new host would be. */
-  #mayComeBack(hosts: readonly HostRow[]): boolean {
-    const { settings, startedAt } = this.#control;
-    const patience = Date.now() - settings.timing.startGrace;
-    return hosts.some((host) => host.state === 'unreachable' && Math.max(host.last_seen ?? 0, startedAt) > patience);
   }
 
   async #failed(host: HostRow, error: unknown): Promise<void> {

@@ -26,13 +26,7 @@ export async function loseHosts(control: Control, lost: readonly { host: HostRow
         .where('host_id', '=', host.id)
         .where('ended_at', 'is', null)
         .execute();
-      const builds = await trx
-        .selectFrom('builds')
-        .selectAll()
-        .where('host_id', '=', host.id)
-        .where('state', '=', 'running')
-        .execute();
-      for (const build of builds) await control.builds.again(trx, build, `its host ${host.name} was lost`);
+      const builds = await control.builds.leave(trx, host.id, `its host ${host.name} was lost`);
       return { instances, builds };
     });
     const text = `${host.name} is lost (${why}); ${rows.length} instances are placed elsewhere`;

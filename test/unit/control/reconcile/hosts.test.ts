@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { PaasError } from '../../../../src/shared/errors.ts';
+import { beginBuild, builds } from '../../../support/builds.ts';
 import { addHost } from '../../../support/control.ts';
 import { removeWhenEmpty } from '../../../../src/control/reconcile/hosts.ts';
 import {
@@ -195,5 +196,35 @@ describe('removing', () => {
     await look();
     expect((await hosts()).filter((line) => line.startsWith('host-1'))).toEqual([]);
     expect(control.cloud.calls).toEqual(expect.arrayContaining(['destroy vm-9', `destroy ${double.id}`]));
+  });
+
+  const hostThatBuilds = async () => {
+    await addHost(control, 'r', { roles: '["router"]' });
+    await addHost(control, 'h', { name: 'host-1', cloud_id: 'vm-9' });
+    await beginBuild(control);
+    expect(await builds(control)).toMatchObject([{ id: 'bld_1', state: 'running', host_id: 'h' }]);
+  };
+  const change = (values: { draining?: number; state?: string }) =>
+    control.store.db.updateTable('hosts').set(values).where('id', '=', 'h').execute();
+
+  it('waits for a build, too', async () => {
+    await hostThatBuilds();
+    await change({ draining: removeWhenEmpty });
+    for (let i = 0; i < 3; i++) await look();
+    expect(await hosts()).toContain('host-1 ready vm-9');
+    await control.builds.finished('h', { id: 'bld_1', ok: false, durationMs: 1 });
+    for (let i = 0; i < 2; i++) await look();
+    expect((await hosts()).filter((line) => line.startsWith('host-1'))).toEqual([]);
+  });
+
+  it('has a build that is left begin again elsewhere', async () => {
+    await hostThatBuilds();
+    await change({ state: 'deleting' });
+    await look();
+    expect(await builds(control)).toMatchObject([
+      { id: 'bld_1', state: 'failed' },
+      { app_id: 'app_1', state: 'queued', host_id: null },
+    ]);
+    expect(control.woken).toContain('app:app_1');
   });
 });
