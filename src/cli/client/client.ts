@@ -24,7 +24,7 @@ export interface ClientRequest<T = unknown> {
   signal?: AbortSignal;
   /** How long one answer may take; default 60 s. */
   timeoutMs?: number;
-  /** How long to try again after the connection broke; default 8 s. 0: not at all. */
+  /** How long to try again from when the connection broke; default 8 s. 0: not at all. */
   patienceMs?: number;
   schema?: Schema<T>;
 }
@@ -61,7 +61,7 @@ export class Client {
   async request<T = unknown>(request: ClientRequest<T>): Promise<T> {
     const isChange = request.method !== 'GET';
     const outgoing = toOutgoing(request, isChange);
-    const deadline = Date.now() + (request.patienceMs ?? defaultPatienceMs);
+    let deadline: number | null = null;
     let lastBreak: ConnectionError | null = null;
     for (let attempt = 0; ; attempt++) {
       try {
@@ -69,13 +69,16 @@ export class Client {
       } catch (error) {
         throwIfAborted(request.signal);
         const waitMs = Math.min(1000, 100 * 2 ** attempt) * (0.5 + Math.random() / 2);
+        // From the first failure on: what was asked for may have taken long before.
+        deadline ??= Date.now() + (request.patienceMs ?? defaultPatienceMs);
+        const isOver = Date.now() + waitMs > deadline;
         if (error instanceof ConnectionError) {
-          if (error.sent) lastBreak = error;
+          // One attempt that may have arrived makes the outcome unknown, whatever becomes of those after it.
+          if (error.sent || !lastBreak) lastBreak = error;
           // A platform that was never reached is not there; one that went away is probably being restarted.
-          if (lastBreak === null || Date.now() + waitMs > deadline) {
-            throw connectionProblem(lastBreak ?? error, this.url, isChange);
-          }
-        } else if (!mayComeThrough(error, lastBreak !== null) || Date.now() + waitMs > deadline) {
+          const isThere = lastBreak.sent || this.serverVersion !== null;
+          if (!isThere || isOver) throw connectionProblem(lastBreak, this.url, isChange);
+        } else if (!mayComeThrough(error, lastBreak?.sent === true) || isOver) {
           throw error;
         }
         await sleep(waitMs, undefined, request.signal ? { signal: request.signal } : {}).catch(() => undefined);

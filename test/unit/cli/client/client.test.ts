@@ -1,5 +1,6 @@
 import { createServer } from 'node:net';
 import { once } from 'node:events';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { AddressInfo } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import * as z from 'zod/mini';
@@ -151,6 +152,28 @@ describe('a connection that breaks', () => {
     });
     expect(await client.request({ method: 'POST', path: '/' })).toEqual({ back: true });
     await Promise.all(restarted);
+  });
+
+  it('is waited for also where it is refused, by whoever has been answered before', async () => {
+    // No connection is kept that could be found broken first.
+    platform.server.maxRequestsPerSocket = 1;
+    await client.request({ method: 'GET', path: '/' });
+    const { port } = platform;
+    await platform.stop();
+    await expect(client.request({ method: 'POST', path: '/', patienceMs: 0 })).rejects.toMatchObject({
+      code: 'unavailable',
+    });
+    const back = sleep(300).then(async () => (platform = await startPlatform(json({ back: true }), port)));
+    const [answer] = await Promise.all([client.request({ method: 'POST', path: '/' }), back]);
+    expect(answer).toEqual({ back: true });
+  });
+
+  it('is waited for from when it broke, however long the request took until then', async () => {
+    platform.handle((_seen, response) => {
+      setTimeout(() => response.destroy(), 400);
+      platform.handle(json({ n: 1 }));
+    });
+    expect(await client.request({ method: 'POST', path: '/', patienceMs: 300 })).toEqual({ n: 1 });
   });
 
   it('is told from an answer that was cut short', async () => {

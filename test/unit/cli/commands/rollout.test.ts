@@ -1,5 +1,7 @@
-import { describe, expect, it } from 'vitest';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { describe, expect, it, vi } from 'vitest';
 import type { Deployment } from '../../../../src/shared/contracts/api.ts';
+import { startPlatform } from '../client/platform.ts';
 import { ended, harness, shop } from './support.ts';
 
 const cli = harness();
@@ -73,5 +75,20 @@ describe('paas rollout --watch', () => {
     expect((await watch()).code).toBe(0);
     looks({ rollout: unhealthy, deployment: scale({ kind: 'push' }) });
     expect((await watch()).code).toBe(0);
+  });
+
+  it('goes on when the platform is restarted meanwhile', async () => {
+    const { port, server } = cli.platform;
+    // No connection is kept that could be found broken first.
+    server.maxRequestsPerSocket = 1;
+    looks({ rollout: running, deployment: null });
+    const watched = watch();
+    await vi.waitFor(() => expect(cli.platform.seen).toHaveLength(2));
+    await sleep(100);
+    await cli.platform.stop();
+    await sleep(800);
+    cli.platform = await startPlatform(() => undefined, port);
+    looks({ rollout: { ...running, state: 'succeeded' }, deployment: null });
+    expect((await watched).code).toBe(0);
   });
 });
