@@ -20,9 +20,9 @@ export async function probe(
   signal: AbortSignal,
 ): Promise<ProbeResult> {
   if (health.type === 'process') return { ok: true };
-  const failure = await (health.type === 'port'
-    ? connect(address, port, signal)
-    : get(address, port, health.path ?? '/', signal));
+  const asked =
+    health.type === 'port' ? connect(address, port, signal) : get(address, port, health.path ?? '/', signal);
+  const failure = await asked.catch((error: unknown) => describe(error as Error, port));
   return failure === null ? { ok: true } : { ok: false, reason: failure };
 }
 
@@ -92,13 +92,18 @@ function connect(address: string, port: number, signal: AbortSignal): Promise<st
 function get(address: string, port: number, path: string, signal: AbortSignal): Promise<string | null> {
   return attempt(port, signal, (done) => {
     const headers = { host: 'localhost', 'user-agent': 'paas-probe', connection: 'close' };
-    const request = http.get({ host: address, port, path, headers, agent: false }, (response) => {
+    const request = http.get({ host: address, port, path: escaped(path), headers, agent: false }, (response) => {
       const status = response.statusCode ?? 0;
       done(status >= 200 && status < 400 ? null : `GET ${path} answers ${status}`);
     });
     const timer = setTimeout(() => done(`GET ${path}: no answer within ${attemptMs / 1000} s`), attemptMs);
     return request.once('close', () => clearTimeout(timer));
   });
+}
+
+/** As it may stand in a request (RFC 3986, 2.1); what is escaped already stays. Throws for half a surrogate pair. */
+function escaped(path: string): string {
+  return path.replace(/[^\x21-\x7e]/gu, encodeURIComponent);
 }
 
 function describe(error: NodeJS.ErrnoException, port: number): string {

@@ -10,9 +10,10 @@ const settleMs = 1000;
 /**
  * Waits for the run's end, for failed probes or for an interrupt, whichever comes first.
  * @returns the end or the failure; both null when it was interrupted
+ * @throws what kept the probes from looking at a run that goes on (no descriptors left)
  */
 export async function watchRun(
-  run: Run,
+  run: Pick<Run, 'ended'>,
   target: HealthTarget,
   clock: Clock,
   interrupt: AbortSignal,
@@ -24,9 +25,13 @@ export async function watchRun(
   if (interrupt.aborted) stop();
   const ended = run.ended(attention.signal).finally(stop);
   const sick = watchHealth(target, clock, attention.signal, report).finally(stop);
-  const [end, failure] = await Promise.all([ended, sick]);
-  interrupt.removeEventListener('abort', stop);
-  return { end, failure };
+  sick.catch(() => undefined); // heard of below, unless the run has ended
+  try {
+    const end = await ended;
+    return { end, failure: end === null ? await sick : null };
+  } finally {
+    interrupt.removeEventListener('abort', stop);
+  }
 }
 
 /** What the probes of a run look at. */

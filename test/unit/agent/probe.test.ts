@@ -35,6 +35,24 @@ describe('probe', () => {
     expect(seen).toMatchObject({ url: '/up', headers: { host: 'localhost' } });
   });
 
+  it('http asks for a path of any letters, and names it as it was given', async () => {
+    const seen: unknown[] = [];
+    const server = http.createServer((request, response) => {
+      seen.push(request.url);
+      response.writeHead(seen.length === 1 ? 200 : 404).end();
+    });
+    const port = await listen(server, '127.0.0.1');
+    const look = (path: string) => probe({ type: 'http', path }, '127.0.0.1', port, never);
+    expect(await look('/健康?q=é😀%20')).toEqual({ ok: true });
+    expect(await look('/a b\n')).toEqual({ ok: false, reason: 'GET /a b\n answers 404' });
+    expect(seen).toEqual(['/%E5%81%A5%E5%BA%B7?q=%C3%A9%F0%9F%98%80%20', '/a%20b%0A']);
+  });
+
+  it('fails instead of throwing where nothing can be asked', async () => {
+    const port = await listen(net.createServer(), '127.0.0.1');
+    expect(await probe({ type: 'http', path: '/\ud800' }, '127.0.0.1', port, never)).toMatchObject({ ok: false });
+  });
+
   it('port asks for a connection, and says when there is none', async () => {
     const port = await listen(net.createServer(), '127.0.0.1');
     expect(await probe({ type: 'port' }, '127.0.0.1', port, never)).toEqual({ ok: true });
