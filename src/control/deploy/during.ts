@@ -22,13 +22,14 @@ export interface UnderWay {
   goesBack: boolean;
 }
 
-/** The app's active deployment, if there is one. */
+/** The app's active deployment, if there is one that has not ended. */
 export async function underWay(trx: Trx, app: AppRow): Promise<UnderWay | null> {
   if (app.active_deployment === null) return null;
   const deployment = await trx
     .selectFrom('deployments')
     .selectAll()
     .where('id', '=', app.active_deployment)
+    .where('finished_at', 'is', null)
     .executeTakeFirst();
   if (!deployment) return null;
   const rollout = await trx

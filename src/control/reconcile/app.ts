@@ -12,6 +12,7 @@ import { asPaasError } from '../../shared/errors.ts';
 import type { Control } from '../context.ts';
 import { formationOf } from '../deploy/apps.ts';
 import { activate, unfinished } from '../deploy/deployments.ts';
+import { underWay } from '../deploy/during.ts';
 import type { ReleaseProcesses } from '../deploy/types.ts';
 import { targetsOf } from '../deploy/wanted.ts';
 import { settle } from '../rollout/machine.ts';
@@ -51,7 +52,7 @@ export class AppReconciler {
     const active = open.find((deployment) => deployment.id === app.active_deployment);
     const next = open.find((deployment) => deployment.state === 'queued');
     if (!active && next) {
-      await this.#activateQueued(app, next);
+      await this.#activateQueued(appId, next.id);
       this.#control.wake.app(appId);
       return;
     }
@@ -64,15 +65,18 @@ export class AppReconciler {
     );
   }
 
-  async #activateQueued(app: AppRow, deployment: DeploymentRow): Promise<void> {
+  /** Unless somebody has come before it since the app was read: with another push, or a cancel. */
+  async #activateQueued(appId: string, next: string): Promise<void> {
     await this.#control.store.transaction(async (trx) => {
-      await trx
+      const app = await trx.selectFrom('apps').selectAll().where('id', '=', appId).executeTakeFirst();
+      if (!app || (await underWay(trx, app))) return;
+      const taken = await trx
         .updateTable('deployments')
         .set({ state: 'building' })
-        .where('id', '=', deployment.id)
+        .where('id', '=', next)
         .where('state', '=', 'queued')
-        .execute();
-      await activate(trx, app, deployment.id);
+        .executeTakeFirst();
+      if (taken.numUpdatedRows > 0n) await activate(trx, app, next);
     });
   }
 

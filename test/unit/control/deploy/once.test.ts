@@ -7,17 +7,6 @@ import { Matrix, pushBody } from '../rollout/matrix-world.ts';
 let m: Matrix;
 afterEach(() => m.control.close());
 
-/** `other` comes just before the next transaction, until which nothing of it was known. */
-function beforeCommit(other: () => Promise<unknown>): void {
-  const { store } = m.control;
-  const transaction = store.transaction.bind(store);
-  store.transaction = async (work) => {
-    store.transaction = transaction;
-    await other();
-    return transaction(work);
-  };
-}
-
 const oneOffs = async (): Promise<string[]> => {
   const made = m.control.store.db.selectFrom('instances').selectAll().where('command', 'is not', null);
   return (await made.execute()).map((row) => `${row.process_type}.${row.ordinal} v${row.release}`);
@@ -32,7 +21,7 @@ it.each([
   m = await Matrix.in('steady');
   await m.begin({ release: './migrate' });
   await m.until(async () => (await m.active())?.state === 'releasing');
-  beforeCommit(other);
+  m.beforeCommit(other);
   await m.control.reconcileApp(m.appId);
   expect(await oneOffs()).toEqual([]);
   expect(m.control.errors).toEqual([]);
@@ -43,7 +32,7 @@ it.each([
 it.each(['under way', 'over'])('a task does not begin when a destroy that came meanwhile is %s', async (how) => {
   m = await Matrix.in('steady');
   const { release, epoch } = (await m.appIfAny())!;
-  beforeCommit(async () => {
+  m.beforeCommit(async () => {
     await m.api.call('DELETE', appUrl);
     if (how === 'over') while (await m.appIfAny()) await m.round();
   });

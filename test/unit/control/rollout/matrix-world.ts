@@ -125,6 +125,17 @@ export class Matrix {
     return this.api.call('POST', appUrl + path, { body });
   }
 
+  /** `other` comes just before the next transaction, after all that was read for it. */
+  beforeCommit(other: () => Promise<unknown>): void {
+    const { store } = this.control;
+    const transaction = store.transaction.bind(store);
+    store.transaction = async (work) => {
+      store.transaction = transaction;
+      await other();
+      return transaction(work);
+    };
+  }
+
   async rollout() {
     const { db } = this.control.store;
     const open = db.selectFrom('rollouts').selectAll().where('app_id', '=', this.appId);
