@@ -7,7 +7,6 @@
  */
 import type { ChildProcess } from 'node:child_process';
 import { constants } from 'node:os';
-import type { Readable } from 'node:stream';
 import type { AgentMessage, ControlMessage, SessionOpen } from '../shared/contracts/agent.ts';
 import type { InstanceSpec } from '../shared/contracts/instances.ts';
 import { asPaasError, PaasError } from '../shared/errors.ts';
@@ -16,6 +15,7 @@ import type { Link } from './link.ts';
 import { errorFields, type Log } from './log.ts';
 import { spawnCommand } from './runtimes/command.ts';
 import type { RuntimeCommand } from './runtimes/port.ts';
+import { passOutput } from './session-output.ts';
 import { terminalPrefix } from './steps/terminal.ts';
 
 /** Where a session's command runs; given by the supervisor. */
@@ -103,33 +103,23 @@ export function createSessions(options: {
     const exited = new Promise<number>((resolve) => {
       child.once('exit', (code, name) => resolve(code ?? 128 + (name ? constants.signals[name] : 0)));
     });
-    const closed = new Promise<void>((resolve) => void child.once('close', resolve));
     for (const early of session.early.splice(0)) feed(session, early);
-    const pumps = [pump(id, 'stdout', child.stdout!), pump(id, 'stderr', child.stderr!)];
+    const output = passOutput(
+      { stdout: child.stdout!, stderr: child.stderr! },
+      {
+        pass: (stream, part) => say(id, stream, part),
+        drained: () => link.drained(),
+        failed: (error) => log.warn('the output of a session broke off', { session: id, ...errorFields(error) }),
+      },
+    );
     const code = await exited;
     const linger = setTimeout(() => {
       signal(session, 'SIGKILL');
-      // Whoever escaped that keeps a pipe open; nobody waits for it.
-      child.stdout!.destroy();
-      child.stderr!.destroy();
+      output.finish();
     }, lingerMs);
-    await closed;
+    await output.done;
     clearTimeout(linger);
-    await Promise.all(pumps);
     return code;
-  };
-
-  /** Passes output on, no faster than the link takes it. */
-  const pump = async (id: string, stream: 'stdout' | 'stderr', from: Readable) => {
-    try {
-      for await (const chunk of from as AsyncIterable<Buffer>) {
-        if (!say(id, stream, chunk)) break;
-        await link.drained();
-      }
-    } catch (error) {
-      log.warn('the output of a session broke off', { session: id, ...errorFields(error) });
-    }
-    from.resume();
   };
 
   const feed = (session: Session, message: SessionMessage) => {
