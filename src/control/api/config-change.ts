@@ -3,7 +3,7 @@ import type * as z from 'zod/mini';
 import type * as api from '../../shared/contracts/api.ts';
 import { PaasError } from '../../shared/errors.ts';
 import { openConfig } from '../agents/assignments.ts';
-import { formationOf } from '../deploy/apps.ts';
+import { appFlags, formationOf } from '../deploy/apps.ts';
 import { activate, endActive, finish, insertDeployment, presentDeployment } from '../deploy/deployments.ts';
 import { mergeFormation, own, sameJson } from '../deploy/diff.ts';
 import {
@@ -245,12 +245,12 @@ async function rollbackTarget(trx: Trx, app: AppRow, to: number | undefined): Pr
     const found = rows.find((row) => row.version === to);
     if (found) return found;
     throw new PaasError('not_found', `${app.name} has no release v${to}.`, {
-      hint: `See \`paas releases -a ${app.name}\`.`,
+      hint: `See \`paas releases${appFlags(app)}\`.`,
     });
   }
   const before = rows.find((row) => row.state === 'live' && app.release !== null && row.version < app.release);
   if (before) return before;
   throw new PaasError('conflict', `${app.name} has no earlier release that was live.`, {
-    hint: `See \`paas releases -a ${app.name}\`.`,
+    hint: `See \`paas releases${appFlags(app)}\`.`,
   });
 }

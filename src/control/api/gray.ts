@@ -10,6 +10,7 @@ import { formatConditions, parseConditions } from '../../shared/gray/rules-text.
 import { cookieOf, readShare, shareOfAddress } from '../../shared/gray/sticky.ts';
 import { newId } from '../../shared/ids.ts';
 import type { Control } from '../context.ts';
+import { appFlags } from '../deploy/apps.ts';
 import { underWay } from '../deploy/during.ts';
 import {
   beside,
@@ -100,7 +101,7 @@ async function add(call: Call<z.infer<typeof api.grayAdd>>): Promise<unknown> {
   const release = await releaseRow(control, app.id, body.release);
   if (!release) {
     throw new PaasError('not_found', `${app.name} has no release v${body.release}.`, {
-      hint: `See \`paas releases -a ${app.name}\`.`,
+      hint: `See \`paas releases${appFlags(app)}\`.`,
     });
   }
   const processes = Object.entries(JSON.parse(release.processes) as ReleaseProcesses);
@@ -117,7 +118,7 @@ async function add(call: Call<z.infer<typeof api.grayAdd>>): Promise<unknown> {
         'conflict',
         `v${body.release} is being rolled out: how much of it runs is the rollout's matter.`,
         {
-          hint: `Wait for its end, or take it back first: \`paas rollout cancel -a ${present.name}\`. A canary shows it to some of the clients, too.`,
+          hint: `Wait for its end, or take it back first: \`paas rollout cancel${appFlags(present)}\`. A canary shows it to some of the clients, too.`,
         },
       );
     }

@@ -3,7 +3,7 @@ import type * as z from 'zod/mini';
 import * as api from '../../shared/contracts/api.ts';
 import { PaasError } from '../../shared/errors.ts';
 import { formatRoute, parseRoute, type RouteParts } from '../../shared/routes-text.ts';
-import { urlOf } from '../deploy/apps.ts';
+import { appFlags, urlOf } from '../deploy/apps.ts';
 import { changeEffects, underWay } from '../deploy/during.ts';
 import { addRoute, removeRoute, routesOf } from '../deploy/routes.ts';
 import type { Trx } from '../store/open.ts';
@@ -79,7 +79,7 @@ async function remove(call: RouteCall): Promise<unknown> {
     await keepWhatever(trx, app, text);
     if (await removeRoute(trx, app.id, text)) return { route: text, changed: true };
     throw new PaasError('not_found', `${app.name} has no route ${text}.`, {
-      hint: `See \`paas routes -a ${app.name}\`.`,
+      hint: `See \`paas routes${appFlags(app)}\`.`,
     });
   });
   await audit(call, 'route.remove', app, `route ${text} removed`);

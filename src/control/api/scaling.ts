@@ -3,7 +3,7 @@ import type * as z from 'zod/mini';
 import type * as api from '../../shared/contracts/api.ts';
 import type { Formation, ScaleRequest } from '../../shared/contracts/api.ts';
 import { PaasError } from '../../shared/errors.ts';
-import { formationOf } from '../deploy/apps.ts';
+import { appFlags, formationOf } from '../deploy/apps.ts';
 import { activate, finish, insertDeployment, presentDeployment } from '../deploy/deployments.ts';
 import {
   changeEffects,
@@ -58,6 +58,7 @@ export async function scale(call: Call<z.infer<typeof api.scaleRequest>>): Promi
       kind: 'scale',
       actor: call.principal.name,
       state: 'rolling',
+      request: JSON.stringify(Object.keys(asked)),
       ...(present.release === null ? {} : { release: present.release }),
     });
     if (present.release === null) await finish(trx, row, { state: 'succeeded' });
@@ -178,7 +179,7 @@ async function restartSome(call: Call<unknown>, app: AppRow, which: string): Pro
   const chosen = rows.filter((row) => which === row.process_type || which === `${row.process_type}.${row.ordinal}`);
   if (chosen.length === 0)
     throw new PaasError('not_found', `${app.name} has no running ${which}.`, {
-      hint: `See \`paas ps -a ${app.name}\`.`,
+      hint: `See \`paas ps${appFlags(app)}\`.`,
     });
   const ids = chosen.map((row) => row.id);
   const answer = await call.commit(async (trx) => {

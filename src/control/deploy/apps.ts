@@ -54,6 +54,16 @@ export async function insertApp(trx: Trx, name: AppName): Promise<AppRow> {
 export const formationOf = (app: Pick<AppRow, 'formation'>): Formation => JSON.parse(app.formation) as Formation;
 export const manifestOf = (app: Pick<AppRow, 'manifest'>): ManifestMemory => JSON.parse(app.manifest) as ManifestMemory;
 
+/** ` -a shop -p store -e prod`, for commands in hints: who reads them may have another project or environment at hand. */
+export function appFlags({ project, environment, name }: AppName): string {
+  const flags = [
+    ` -a ${name}`,
+    project === 'default' ? '' : ` -p ${project}`,
+    environment === 'dev' ? '' : ` -e ${environment}`,
+  ];
+  return flags.join('');
+}
+
 /** `shop.localhost` for the default project and environment, `shop-prod-store.localhost` otherwise. */
 export function defaultHost({ project, environment, name }: AppName, domain: string): string {
   const label = project === 'default' && environment === 'dev' ? name : `${name}-${environment}-${project}`;

@@ -2,6 +2,7 @@
 import { formatRoute, parseRoute, type RouteParts } from '../../shared/routes-text.ts';
 import { PaasError } from '../../shared/errors.ts';
 import type { Db, Trx } from '../store/open.ts';
+import { appFlags } from './apps.ts';
 import type { ReleaseProcesses } from './types.ts';
 
 export type Route = RouteParts & { process: string; https: boolean };
@@ -46,7 +47,7 @@ export async function addRoute(trx: Trx, appId: string, text: string, https?: bo
   if (present) {
     const owner = `${present.project}/${present.environment}/${present.name}`;
     throw new PaasError('conflict', `The route ${formatRoute(route)} belongs to ${owner}.`, {
-      hint: `Take it from there first: \`paas routes remove ${formatRoute(route)} -a ${present.name}\`.`,
+      hint: `Take it from there first: \`paas routes remove ${formatRoute(route)}${appFlags(present)}\`.`,
     });
   }
   await trx

@@ -1,6 +1,7 @@
 /** A canary's steps: when they are reached, what their requests say, when they are over. */
 import { PaasError } from '../../shared/errors.ts';
 import type { Control } from '../context.ts';
+import { appFlags } from '../deploy/apps.ts';
 import { advanceCanary, canaryOf, servedPercent, waitText, type Canary } from '../rollout/canary.ts';
 import { compare, reasonText } from '../rollout/analysis.ts';
 import type { RolloutDecision } from '../rollout/machine.ts';
@@ -25,7 +26,7 @@ export function judgeCanary(control: Control, app: AppRow, row: RolloutRow): Paa
   const reason = reasonText(comparison, canary.analysis, { step, percent, from, to });
   const { fresh, old, oldSinceBegin } = comparison;
   return new PaasError('canary_failed', `${reason}.`, {
-    hint: `v${from} serves. What v${to} said: \`paas logs -a ${app.name} --release v${to}\`. \`--no-analysis\` does not compare.`,
+    hint: `v${from} serves. What v${to} said: \`paas logs${appFlags(app)} --release v${to}\`. \`--no-analysis\` does not compare.`,
     details: { step, percent, verdict, new: { release: to, ...fresh }, old: { release: from, ...old, oldSinceBegin } },
   });
 }

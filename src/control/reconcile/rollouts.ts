@@ -2,7 +2,7 @@
 import type { ObservedInstance, Workload } from '../../engines/port.ts';
 import { PaasError, type ErrorBody } from '../../shared/errors.ts';
 import type { Control } from '../context.ts';
-import { formationOf } from '../deploy/apps.ts';
+import { appFlags, formationOf } from '../deploy/apps.ts';
 import { finish } from '../deploy/deployments.ts';
 import { completeEffects, effectsOf, oldSize, oldTargets, undoEffects } from '../deploy/effects.ts';
 import { releaseRow } from '../deploy/push.ts';
@@ -202,7 +202,7 @@ async function unhealthy(
   const serves = row.from_release === null ? 'Nothing was running before' : `v${row.from_release} still serves`;
   const trouble = hostTrouble(instance);
   const what = trouble ? 'cannot start' : 'did not become healthy';
-  const todo = trouble?.hint ?? `Read more: \`paas logs -a ${app.name} --instance ${name} -n 200\`.`;
+  const todo = trouble?.hint ?? `Read more: \`paas logs${appFlags(app)} --instance ${name} -n 200\`.`;
   return new PaasError(trouble?.code ?? 'unhealthy', `${name} of v${row.to_release} ${what}: ${reason}.`, {
     hint: `${serves}. ${todo}`,
     details: { instance: name, release: row.to_release, reason, lastLines: lines },
