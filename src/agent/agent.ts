@@ -9,7 +9,7 @@ import { createHash } from 'node:crypto';
 import type { AgentMessage, AgentUserData } from '../shared/contracts/agent.ts';
 import { agentProtocol } from '../shared/contracts/agent.ts';
 import { asPaasError } from '../shared/errors.ts';
-import { openAssignment } from './assignment.ts';
+import { createAssigner, openAssignment } from './assignment.ts';
 import { openBases } from './bases.ts';
 import { createCollector } from './collector.ts';
 import { createDispatch } from './dispatch.ts';
@@ -165,10 +165,17 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
   supervisor.onChange((changed) => reports.changed(changed));
 
   let router: RouterHost | undefined;
-  const carryOut = createDispatch({
+  const assigner = createAssigner({
     stored,
     supervisor,
-    collector,
+    changed() {
+      collector.soon();
+      reports.soon(false);
+    },
+    log,
+  });
+  const carryOut = createDispatch({
+    assigner,
     steps,
     shipper,
     sessions,
@@ -200,6 +207,7 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
     if (!signal.aborted) throw asPaasError(error);
   } finally {
     sessions.endAll();
+    assigner.close();
     collector.close();
     reports.stop();
     await steps.close();

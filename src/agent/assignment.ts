@@ -4,6 +4,10 @@ import { assignment as assignmentSchema, type Assignment } from '../shared/contr
 import { PaasError } from '../shared/errors.ts';
 import { errorFields, type Log } from './log.ts';
 import { readJsonFile, writeDurably } from '../shared/files.ts';
+import type { Supervisor } from './supervisor/index.ts';
+
+/** How soon an assignment that could not be stored is tried again, ms. */
+const againMs = 1000;
 
 export interface AssignmentStore {
   /** The assignment in force; generation 0 with nothing in it before the first. */
@@ -36,5 +40,55 @@ export function openAssignment(path: string, log: Log): AssignmentStore & { read
       current = next;
       return true;
     },
+  };
+}
+
+export interface Assigner {
+  /** Carries out an assignment, unless it is older than what is known. */
+  take(next: Assignment): void;
+  close(): void;
+}
+
+/**
+ * Carries out assignments. Durable first: what runs must never be ahead of what the next agent will find. What the disk
+ * has no space for is tried again until it has; meanwhile what is not wanted any more ends, which may be what fills it.
+ */
+export function createAssigner(options: {
+  stored: AssignmentStore;
+  supervisor: Pick<Supervisor, 'apply' | 'retain'>;
+  /** Another assignment is in force. */
+  changed(): void;
+  log: Log;
+}): Assigner {
+  const { stored, supervisor, log } = options;
+  let waiting: Assignment | undefined;
+  let timer: NodeJS.Timeout | undefined;
+
+  const carryOut = (next: Assignment): void => {
+    try {
+      stored.take(next);
+    } catch (error) {
+      if (waiting !== next) log.error('the assignment cannot be stored and is tried again', errorFields(error));
+      waiting = next;
+      timer = setTimeout(() => carryOut(next), againMs).unref();
+      supervisor.retain(new Set(next.instances.map(({ id }) => id)));
+      return;
+    }
+    waiting = undefined;
+    supervisor.apply(next.instances);
+    options.changed();
+  };
+
+  return {
+    take(next) {
+      const { generation } = waiting ?? stored.current();
+      if (next.generation < generation) {
+        log.warn('ignoring an assignment older than the one in force', { generation: next.generation });
+      }
+      if (next.generation <= generation) return;
+      clearTimeout(timer);
+      carryOut(next);
+    },
+    close: () => clearTimeout(timer),
   };
 }

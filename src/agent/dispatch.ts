@@ -1,19 +1,15 @@
 /** What each message of the control plane does. */
 import type { ControlMessage } from '../shared/contracts/agent.ts';
-import type { AssignmentStore } from './assignment.ts';
-import type { Collector } from './collector.ts';
+import type { Assigner } from './assignment.ts';
 import type { Reports } from './link-reports.ts';
 import { errorFields, type Log } from './log.ts';
 import type { LogShipper } from './logs/shipper.ts';
 import type { RouterKeeper } from './router.ts';
 import type { Sessions } from './session.ts';
 import type { StepRunner } from './steps/runner.ts';
-import type { Supervisor } from './supervisor/index.ts';
 
 export interface DispatchTargets {
-  stored: AssignmentStore;
-  supervisor: Pick<Supervisor, 'apply'>;
-  collector: Pick<Collector, 'soon'>;
+  assigner: Pick<Assigner, 'take'>;
   steps: Pick<StepRunner, 'submit' | 'cancel' | 'acknowledge'>;
   shipper: Pick<LogShipper, 'acked'>;
   sessions: Pick<Sessions, 'handle'>;
@@ -25,8 +21,8 @@ export interface DispatchTargets {
 type Message = Exclude<ControlMessage, { type: 'welcome' }>;
 
 /**
- * Carries out messages. One that fails is logged and passed over: it was well-formed, so what failed is this host (a full
- * disk), and the next may succeed; the control plane sees from the reports what did not happen.
+ * Carries out messages. One that fails is logged and passed over: it was well-formed, so what failed is this host, and
+ * the next may succeed; the control plane sees from the reports what did not happen.
  */
 export function createDispatch(targets: DispatchTargets): (message: Message) => void {
   return (message) => {
@@ -39,16 +35,10 @@ export function createDispatch(targets: DispatchTargets): (message: Message) => 
 }
 
 function carryOut(message: Message, targets: DispatchTargets): void {
-  const { stored, steps, sessions, log } = targets;
+  const { steps, sessions, log } = targets;
   switch (message.type) {
     case 'assignment':
-      // Durable first: what runs must never be ahead of what the next agent will find.
-      if (stored.take(message.assignment)) {
-        targets.supervisor.apply(message.assignment.instances);
-        targets.collector.soon();
-      } else if (message.assignment.generation < stored.current().generation) {
-        log.warn('ignoring an assignment older than the one in force', { generation: message.assignment.generation });
-      }
+      targets.assigner.take(message.assignment);
       targets.reports.soon(false);
       break;
     case 'table': {

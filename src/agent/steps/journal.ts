@@ -1,7 +1,7 @@
 /**
  * The journal of steps: what is under way and which results the control plane has not acknowledged. A step's file is
- * durable before the step starts, so that after a crash it is known to have been started, and its result is durable
- * before it is sent, so that the same step id never runs twice.
+ * durable before the step starts, so that after a crash it is known to have been started, and its result, where the disk
+ * has space for it, before it is sent, so that the same step id never runs twice.
  */
 import { readdirSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
@@ -47,10 +47,13 @@ export class StepJournal {
   results(): StepResult[] {
     return [...this.#entries.values()].flatMap(({ result }) => result ?? []);
   }
+  /** Throws when the disk has no space: then the step is not known. */
   start(step: Step): void {
     this.#write({ step, result: null });
   }
+  /** Throws when the disk has no space: the result is known all the same, until this agent ends. */
   finish(step: Step, result: StepResult): void {
+    this.#entries.set(step.id, { step, result });
     this.#write({ step, result });
   }
   /** Forgets a result that the control plane has. A step under way stays. */

@@ -15,7 +15,7 @@ import { bootId, type ProcessEntry } from '../../shared/processes.ts';
 import type { LimitGroup } from '../limits/port.ts';
 import { errorFields } from '../log.ts';
 import { isPortFree } from '../ports.ts';
-import type { RuntimeCommand } from '../runtimes/port.ts';
+import type { RuntimeCommand, RuntimeSpec } from '../runtimes/port.ts';
 import { driverOf } from '../runtimes/registry.ts';
 import { targetOf, watchRun } from './attention.ts';
 import { longestMs } from './backoff.ts';
@@ -24,7 +24,7 @@ import { afterEnd, afterFailedStart, afterHostRestart, exitOf, startKey, type Ca
 import type { HealthState } from './health.ts';
 import { newRecord, StoredRecord, type InstanceRecord } from './record.ts';
 import { Run, type RunResult } from './run.ts';
-import { fillApp, openLogs, removeApp, runtimeSpec, startApp } from './start.ts';
+import { fillApp, followLogs, removeApp, runtimeSpec, startApp } from './start.ts';
 import { measured, statusOf } from './status.ts';
 
 /** Failed starts in a row after which a process that shall run only once is given up. */
@@ -69,7 +69,7 @@ export class Instance {
   /** Begins to work; with the record of an earlier agent it takes up what runs. */
   begin(): void {
     const { running, bootId: boot, spec } = this.record;
-    this.#context.logs.add(openLogs(this.#directory, spec));
+    followLogs(this.#directory, spec, this.#context);
     if (running && boot !== bootId()) this.#save(afterHostRestart(this.record, this.#context.clock.now()));
     else if (running) this.#attach(true);
     else this.#save({});
@@ -225,7 +225,7 @@ export class Instance {
     });
     this.#overLimit = false;
     this.#health = { state: healthy ? 'healthy' : 'starting', message: null };
-    this.#context.logs.add(openLogs(this.#directory, spec));
+    followLogs(this.#directory, spec, this.#context);
     this.#context.changed(this.id);
   }
 
@@ -285,10 +285,8 @@ export class Instance {
     this.#context.logs.end(this.id);
   }
 
-  async #runtimeSpec(visible: Record<string, string>) {
-    const { spec, port } = this.record;
-    const { bases, address } = this.#context;
-    return runtimeSpec(this.#directory, spec, await bases.resolve(spec.image.base), { address, port }, visible);
+  #runtimeSpec(visible: Record<string, string>): Promise<RuntimeSpec> {
+    return runtimeSpec(this.#directory, this.record, this.#context, visible);
   }
 
   #save(change: Partial<InstanceRecord>): void {

@@ -4,6 +4,7 @@ import path from 'node:path';
 import type { InstanceSpec } from '../../shared/contracts/instances.ts';
 import { appPath } from '../facts-path.ts';
 import type { LimitGroup } from '../limits/port.ts';
+import { errorFields } from '../log.ts';
 import type { LogSource } from '../logs/source.ts';
 import { removeTree } from '../remove-tree.ts';
 import { logFile, startKept } from '../runtimes/keeper.ts';
@@ -74,8 +75,21 @@ export async function removeApp(directory: string): Promise<void> {
   }
 }
 
+/** Lets an instance's output be sent from now on. On a full disk not yet: its next start does it again, or says so. */
+export function followLogs(
+  directory: string,
+  spec: InstanceSpec,
+  context: Pick<InstanceContext, 'logs' | 'log'>,
+): void {
+  try {
+    context.logs.add(openLogs(directory, spec));
+  } catch (error) {
+    context.log.error('logs cannot be opened', { instance: spec.id, ...errorFields(error) });
+  }
+}
+
 /** Makes the directory for an instance's output; what is in it, and how it is labelled. */
-export function openLogs(directory: string, spec: InstanceSpec): LogSource {
+function openLogs(directory: string, spec: InstanceSpec): LogSource {
   mkdirSync(directory, { recursive: true, mode: 0o711 });
   mkdirSync(path.join(directory, 'logs'), { recursive: true, mode: 0o700 });
   return {
