@@ -15,3 +15,10 @@ export const steadyMs = 60_000;
 export function restartDelay(crashes: number): number {
   return crashes <= immediate ? 0 : Math.min(firstMs * 2 ** (crashes - immediate - 1), longestMs);
 }
+
+const longestAbsenceMs = 15_000;
+
+/** Milliseconds to wait for a control plane that is out of reach, after so many tries in a row: 1 s, 2 s, … 15 s. */
+export function absenceDelay(tries: number): number {
+  return Math.min(1000 * 2 ** (tries - 1), longestAbsenceMs);
+}

@@ -1,8 +1,8 @@
 /** What an end of a process means, and what follows from it. Pure. */
 import { createHash } from 'node:crypto';
 import type { InstanceExit, InstanceSpec } from '../../shared/contracts/instances.ts';
-import type { PaasError } from '../../shared/errors.ts';
-import { restartDelay, steadyMs } from './backoff.ts';
+import type { ErrorCode, PaasError } from '../../shared/errors.ts';
+import { absenceDelay, restartDelay, steadyMs } from './backoff.ts';
 import type { InstanceRecord } from './record.ts';
 import type { RunEnd } from './run.ts';
 
@@ -46,7 +46,7 @@ function describe({ code, signal }: Pick<InstanceExit, 'code' | 'signal'>): stri
  * down in good order ends its apps after its agent.
  */
 export function afterEnd(record: InstanceRecord, cause: Cause, exit: InstanceExit, now: number): InstanceRecord {
-  const next = { ...record, running: false, healthy: false, exit };
+  const next = { ...record, running: false, healthy: false, exit, delayed: undefined };
   if (cause.kind === 'stop') return { ...next, nextStartAt: 0 };
   if (record.spec.restart === 'never' && cause.kind !== 'restart') {
     return cause.kind === 'foreign-port' ? { ...next, port: null, nextStartAt: 0 } : { ...next, done: true };
@@ -58,13 +58,24 @@ export function afterEnd(record: InstanceRecord, cause: Cause, exit: InstanceExi
   return { ...next, restarts, ...countCrash(record, now) };
 }
 
-/** The record after a start that failed before the app's first instruction. */
+/** What a start fails with while the control plane is out of reach. */
+const absence: readonly ErrorCode[] = ['unavailable', 'timeout'];
+
+/**
+ * The record after a start that failed before the app's first instruction. Where only the control plane was out of reach,
+ * nothing is wrong with the app: that is no crash, and never final.
+ */
 export function afterFailedStart(
   record: InstanceRecord,
   { code, message, hint }: PaasError,
   final: boolean,
   now: number,
 ): InstanceRecord {
+  const next = { ...record, running: false, healthy: false };
+  if (absence.includes(code)) {
+    const tries = (record.delayed?.tries ?? 0) + 1;
+    return { ...next, delayed: { message, tries }, nextStartAt: now + absenceDelay(tries) };
+  }
   const exit: InstanceExit = {
     code: null,
     signal: null,
@@ -73,8 +84,8 @@ export function afterFailedStart(
     message,
     failure: { code, hint },
   };
-  const next = { ...record, running: false, healthy: false, exit };
-  return final ? { ...next, done: true } : { ...next, ...countCrash({ ...record, healthy: false }, now) };
+  const failed = { ...next, exit, delayed: undefined };
+  return final ? { ...failed, done: true } : { ...failed, ...countCrash(failed, now) };
 }
 
 function countCrash(record: InstanceRecord, now: number): Pick<InstanceRecord, 'crashes' | 'nextStartAt'> {
@@ -96,5 +107,5 @@ export function afterHostRestart(record: InstanceRecord, now: number): InstanceR
   const at = new Date(now).toISOString();
   const exit: InstanceExit = { code: null, signal: null, reason: 'unknown', at, message: 'the host was restarted' };
   const done = record.spec.restart === 'never' && record.wanted;
-  return { ...record, running: false, healthy: false, done, crashes: 0, nextStartAt: 0, exit };
+  return { ...record, running: false, healthy: false, done, crashes: 0, nextStartAt: 0, exit, delayed: undefined };
 }

@@ -32,6 +32,8 @@ const instanceRecord = z.object({
   /** ms since the epoch. */
   nextStartAt: z.number(),
   exit: z.nullable(instanceExit),
+  /** Why it could not be started yet though nothing is wrong with it; starts tried in a row. */
+  delayed: z.optional(z.object({ message: z.string(), tries: z.int() })),
   /** The kernel's count of processes killed for memory at the last start. */
   oomKills: z.int(),
 });

@@ -36,10 +36,14 @@ function stateOf(record: InstanceRecord, health: HealthState['state']): Instance
   if (record.running) return health;
   if (record.done) return record.exit?.code === 0 ? 'stopped' : 'crashed';
   if (!record.wanted) return 'stopped';
+  // What shall run once is over for the control plane when it is `crashed`; here it will be tried again.
+  if (record.delayed || record.spec.restart === 'never') return 'pending';
   return record.crashes > 0 ? 'crashed' : 'pending';
 }
 
-function waitsFor({ exit, crashes, nextStartAt }: InstanceRecord, state: InstanceStatus['state']): string | null {
+function waitsFor(record: InstanceRecord, state: InstanceStatus['state']): string | null {
+  const { exit, crashes, nextStartAt, delayed } = record;
+  if (state === 'pending' && delayed) return delayed.message;
   const why = exit?.message ?? null;
   if (state !== 'crashed' || nextStartAt === 0) return why;
   return `${why ?? 'crashed'} (${crashes} in a row, next start ${new Date(nextStartAt).toISOString()})`;

@@ -1,7 +1,15 @@
 import { describe, expect, it } from 'vitest';
 import { restartDelay } from '../../../../src/agent/supervisor/backoff.ts';
-import { afterEnd, afterHostRestart, exitOf, startKey } from '../../../../src/agent/supervisor/ends.ts';
-import { newRecord } from '../../../../src/agent/supervisor/record.ts';
+import {
+  afterEnd,
+  afterFailedStart,
+  afterHostRestart,
+  exitOf,
+  startKey,
+} from '../../../../src/agent/supervisor/ends.ts';
+import { newRecord, type InstanceRecord } from '../../../../src/agent/supervisor/record.ts';
+import { statusOf } from '../../../../src/agent/supervisor/status.ts';
+import { PaasError } from '../../../../src/shared/errors.ts';
 import { specOf } from '../../../support/instances.ts';
 
 const exited = (code: number) => ({ exit: { code, signal: null, at: new Date(0) } });
@@ -19,6 +27,41 @@ describe('back-off', () => {
     expect(afterEnd(record, itself, exit, 59_000)).toMatchObject({ crashes: 7, restarts: 1, nextStartAt: 99_000 });
     const healthy = { ...record, healthy: true };
     expect(afterEnd(healthy, itself, exit, 60_000)).toMatchObject({ crashes: 1, restarts: 1, nextStartAt: 60_000 });
+  });
+});
+
+describe('starts that failed', () => {
+  const away = new PaasError('unavailable', 'cannot reach the control plane');
+  const shown = { health: { state: 'starting', message: null }, stopping: false, cpu: 0, memoryMb: 0 } as const;
+  const seen = (record: InstanceRecord) => statusOf('i', record, shown, '127.0.0.1');
+
+  it.each(['always', 'never'] as const)('for want of the control plane are no crashes (restart: %s)', (restart) => {
+    let record = newRecord(specOf({ restart }));
+    const waits = [1, 2, 3, 4, 5, 6, 100].map(() => {
+      record = afterFailedStart(record, away, false, 1000);
+      return record.nextStartAt - 1000;
+    });
+    expect(waits).toEqual([1000, 2000, 4000, 8000, 15_000, 15_000, 15_000]);
+    expect(record).toMatchObject({ crashes: 0, exit: null, done: false });
+    expect(seen(record)).toMatchObject({ state: 'pending', message: away.message, exit: null });
+    const slow = new PaasError('timeout', 'sent nothing for 60 s');
+    expect(seen(afterFailedStart(record, slow, true, 1000))).toMatchObject({ state: 'pending', message: slow.message });
+  });
+
+  it('forget such a wait with the next end', () => {
+    const record = { ...afterFailedStart(newRecord(specOf()), away, false, 0), running: true };
+    const exit = exitOf(exited(3), itself, record.spec, false, 0);
+    const ended = afterEnd(record, itself, exit, 0);
+    expect(seen(ended)).toMatchObject({ state: 'crashed', message: expect.stringContaining('exited with code 3') });
+    expect(afterFailedStart(ended, away, false, 0).nextStartAt).toBe(1000);
+  });
+
+  it('are a crash of what shall run once only when it is given up', () => {
+    const full = new PaasError('disk_full', 'no space left');
+    const record = afterFailedStart(newRecord(specOf({ restart: 'never' })), full, false, 0);
+    expect(seen(record)).toMatchObject({ state: 'pending', message: full.message });
+    expect(seen(afterFailedStart(record, full, true, 0))).toMatchObject({ state: 'crashed', message: full.message });
+    expect(seen(afterFailedStart(newRecord(specOf()), full, false, 0)).state).toBe('crashed');
   });
 });
 

@@ -6,6 +6,7 @@ import path from 'node:path';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { systemClock, type Clock } from '../../../../src/agent/clock.ts';
 import type { InstanceSpec } from '../../../../src/shared/contracts/instances.ts';
+import { PaasError } from '../../../../src/shared/errors.ts';
 import { openHost, processesNaming, specOf, type TestHost } from '../../../support/instances.ts';
 import { eventually } from '../../../support/eventually.ts';
 
@@ -258,5 +259,22 @@ describe.runIf(process.platform === 'linux')('supervisor', () => {
     materialise.mockRestore();
     host.supervisor.apply([{ ...spec, restartToken: 'now' }]);
     await host.until(spec.id, { state: 'healthy' });
+  });
+
+  it('waits for a control plane that is away for a moment, and reports no crash', async () => {
+    const host = await open();
+    const specs = [specOf(), specOf({ command: 'exit 0', restart: 'never' })];
+    const materialise = vi.spyOn(host.trees, 'materialise');
+    const away = (): Promise<void> => Promise.reject(new PaasError('unavailable', 'cannot reach the control plane'));
+    for (let i = 0; i < 4; i++) materialise.mockImplementationOnce(away);
+    const seen: string[] = [];
+    host.supervisor.onChange((changed) =>
+      seen.push(...changed.map(({ state, message, exit }) => `${state} ${message ?? ''}${exit?.reason ?? ''}`)),
+    );
+    host.supervisor.apply(specs);
+    await host.until(specs[0]!.id, { state: 'healthy', restarts: 0 });
+    await host.until(specs[1]!.id, { state: 'stopped' });
+    expect(seen).toContain('pending cannot reach the control plane');
+    expect(seen.filter((one) => /crashed|start-failed/.test(one))).toEqual([]);
   });
 });
