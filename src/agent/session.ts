@@ -4,6 +4,9 @@
  *
  *   sessionOpen ─► starting ─► running ─► exited: sessionExit
  *                                 └ SIGHUP, link lost, input beyond bounds: whole tree ended, SIGKILL after a while
+ *
+ * Input waits in memory until the command takes it. Clients that go by `sessionTaken` never have much of it here; one
+ * that does not is cut off beyond a bound.
  */
 import type { ChildProcess } from 'node:child_process';
 import { constants } from 'node:os';
@@ -34,13 +37,18 @@ export interface Sessions {
   endAll(): void;
 }
 
-const maxPendingInput = 16 << 20;
+const maxPendingInputMb = 16;
 const maxSessions = 100;
 const hangUpMs = 5000;
 /** After the command's end its children may still write; then they are ended too. */
 const lingerMs = 200;
 
 interface Session {
+  id: string;
+  /** The client wants to know how much was taken. */
+  flow: boolean;
+  /** Bytes of input that the command has not taken. */
+  pending: number;
   child?: ChildProcess;
   identity?: ProcessIdentity | null;
   /** Came before the command was started. */
@@ -65,6 +73,7 @@ export function createSessions(options: {
 
   const hangUp = (session: Session) => {
     session.ended = true;
+    session.early = [];
     signal(session, 'SIGHUP');
     setTimeout(() => signal(session, 'SIGKILL'), hangUpMs).unref();
   };
@@ -128,16 +137,35 @@ export function createSessions(options: {
       if (message.signal === 'SIGHUP') hangUp(session);
       else signal(session, message.signal);
     } else if (message.type === 'sessionInput' && stdin) {
-      if (message.data === null) stdin.end();
-      else if (stdin.writable) stdin.write(Buffer.from(message.data, 'base64'));
-      if (stdin.writableLength > maxPendingInput) hangUp(session);
+      if (message.data === null) {
+        stdin.end();
+        return;
+      }
+      const bytes = Buffer.from(message.data, 'base64');
+      const taken = () => {
+        session.pending -= bytes.length;
+        if (session.flow) link.send({ type: 'sessionTaken', session: session.id, bytes: bytes.length });
+      };
+      if (stdin.writable) stdin.write(bytes, taken);
+      else taken();
     }
+  };
+
+  /** Counts what is to be fed. False when it is too much: the session is ended then. */
+  const admit = (session: Session, data: string): boolean => {
+    if (session.ended) return false;
+    session.pending += Buffer.byteLength(data, 'base64');
+    if (session.pending <= maxPendingInputMb << 20) return true;
+    const reason = `paas: the command is ended: it has not read ${maxPendingInputMb} MiB of its input\n`;
+    say(session.id, 'stderr', Buffer.from(reason));
+    hangUp(session);
+    return false;
   };
 
   const start = (message: SessionOpen) => {
     const id = message.session;
     if (sessions.has(id)) return;
-    const session: Session = { early: [], ended: false };
+    const session: Session = { id, flow: message.flow === true, pending: 0, early: [], ended: false };
     sessions.set(id, session);
     const finish = (exit: Omit<Extract<AgentMessage, { type: 'sessionExit' }>, 'type' | 'session'>) => {
       sessions.delete(id);
@@ -147,6 +175,7 @@ export function createSessions(options: {
       finish({ code: 1, error: `this host has ${maxSessions} sessions open already` });
       return;
     }
+    if (session.flow) link.send({ type: 'sessionTaken', session: id, bytes: 0 });
     log.info('session opened', { session: id, kind: 'exec' in message.target ? 'exec' : 'run' });
     open(message, session).then(
       (code) => finish({ code }),
@@ -167,6 +196,7 @@ export function createSessions(options: {
       const session = sessions.get(message.session);
       // Gone already: what crossed its exit on the way means nothing any more.
       if (!session) return;
+      if (message.type === 'sessionInput' && message.data !== null && !admit(session, message.data)) return;
       if (session.identity === undefined && message.type !== 'sessionSignal') session.early.push(message);
       else if (session.identity === undefined) hangUp(session);
       else feed(session, message);

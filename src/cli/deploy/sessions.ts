@@ -17,8 +17,14 @@ export function terminalOf({ ui }: Context): { columns: number; rows: number } |
   return { columns: stdout.columns || 80, rows: stdout.rows || 24 };
 }
 
+/** Input that may be on its way, in bytes: more is read only as the process takes it. */
+const inputWindow = 512 * 1024;
+/** An agent that has not said by then what was taken does not know how to. */
+const unheardMs = 2000;
+
 interface Message {
   type: string;
+  bytes?: number;
   stream?: 'stdout' | 'stderr';
   data?: string;
   code?: number;
@@ -47,7 +53,7 @@ export async function attach(
   signal.addEventListener('abort', interrupt);
   const input = forwardInput(ui.streams.stdin, isTerminal, send);
   try {
-    const exit = await output(context, socket);
+    const exit = await output(context, socket, input.taken);
     if (exit.error !== undefined)
       throw new PaasError('host_failed', `The session of ${answer.instance} ended: ${exit.error}.`, {
         hint: `See \`paas events${context.app.flags}\`.`,
@@ -64,14 +70,42 @@ function forwardInput(
   stdin: NodeJS.ReadStream,
   isTerminal: boolean,
   send: (message: Record<string, unknown>) => void,
-): { stop: () => void } {
-  const data = (chunk: Buffer): void => send({ type: 'sessionInput', data: chunk.toString('base64') });
+): { taken: (bytes: number) => void; stop: () => void } {
+  let onTheWay = 0;
+  let bounded = true;
+  let unheard: NodeJS.Timeout | undefined;
+  let heard = false;
+  const flow = (): void => {
+    if (!bounded || onTheWay < inputWindow) {
+      stdin.resume();
+      return;
+    }
+    stdin.pause();
+    if (heard) return;
+    unheard ??= setTimeout(() => {
+      bounded = false;
+      flow();
+    }, unheardMs);
+  };
+  const data = (chunk: Buffer): void => {
+    send({ type: 'sessionInput', data: chunk.toString('base64') });
+    onTheWay += chunk.length;
+    if (onTheWay >= inputWindow) flow();
+  };
   const end = (): void => send({ type: 'sessionInput', data: null });
   if (isTerminal) stdin.setRawMode(true);
   stdin.on('data', data).once('end', end);
   stdin.resume();
   return {
+    taken: (bytes) => {
+      clearTimeout(unheard);
+      heard = true;
+      bounded = true;
+      onTheWay -= bytes;
+      flow();
+    },
     stop: () => {
+      clearTimeout(unheard);
       stdin.off('data', data).off('end', end);
       stdin.pause();
       if (isTerminal) stdin.setRawMode(false);
@@ -80,7 +114,11 @@ function forwardInput(
 }
 
 /** Prints what comes, in order and no faster than the reader takes it, up to the end of the process. */
-function output({ ui, app }: Context & { app: AppScope }, socket: WebSocket): Promise<Message> {
+function output(
+  { ui, app }: Context & { app: AppScope },
+  socket: WebSocket,
+  taken: (bytes: number) => void,
+): Promise<Message> {
   let written = Promise.resolve();
   let waiting = 0;
   const put = async ({ stream, data = '' }: Message): Promise<void> => {
@@ -98,7 +136,8 @@ function output({ ui, app }: Context & { app: AppScope }, socket: WebSocket): Pr
         waiting += 1;
         socket.pause();
         written = written.then(() => put(message));
-      } else if (message.type === 'sessionExit') {
+      } else if (message.type === 'sessionTaken') taken(message.bytes ?? 0);
+      else if (message.type === 'sessionExit') {
         isOver = true;
         written.then(() => resolve(message), reject);
       }

@@ -144,6 +144,7 @@ export function createHandlers(control: Control): HubHandlers {
         control.hub.send(hostId, { type: 'stepAck', id: received.result.id });
         return;
       }
+      case 'sessionTaken':
       case 'sessionOutput':
       case 'sessionExit':
         control.sessions.fromAgent(hostId, received);

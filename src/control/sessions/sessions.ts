@@ -18,7 +18,7 @@ import { newSecret } from '../../shared/ids.ts';
 import type { Hub } from '../agents/hub.ts';
 import type { Logger } from '../logger.ts';
 
-type FromAgent = Extract<AgentMessage, { type: 'sessionOutput' | 'sessionExit' }>;
+type FromAgent = Extract<AgentMessage, { type: 'sessionTaken' | 'sessionOutput' | 'sessionExit' }>;
 
 interface Session {
   hostId: string;
@@ -48,7 +48,7 @@ export class Sessions {
     this.#sessions.set(id, {
       hostId,
       keyId,
-      open: { type: 'sessionOpen', session: id, ...open },
+      open: { type: 'sessionOpen', session: id, flow: true, ...open },
       client: null,
       timer,
     });

@@ -114,6 +114,8 @@ export const sessionOpen = z.object({
   argv: z.array(z.string()).check(z.minLength(1)),
   /** Present: allocate a terminal of this size. */
   tty: z.optional(z.object({ columns: z.int(), rows: z.int() })),
+  /** The agent shall say `sessionTaken`. Absent from a control plane that does not know that message. */
+  flow: z.optional(z.boolean()),
 });
 export type SessionOpen = z.infer<typeof sessionOpen>;
 
@@ -123,6 +125,11 @@ export const sessionInput = z.object({
   /** null closes standard input. */
   data: z.nullable(z.string()),
 });
+/**
+ * So many bytes of input more were taken by the command: who sends input has no more than a window of it on its way.
+ * The first one, of 0 bytes, comes at once; an agent that sends none does not know the message.
+ */
+export const sessionTaken = z.object({ type: z.literal('sessionTaken'), session: z.string(), bytes: z.int() });
 export const sessionSignal = z.object({
   type: z.literal('sessionSignal'),
   session: z.string(),
@@ -171,6 +178,7 @@ export const agentMessage = z.discriminatedUnion('type', [
   /** What changed since the last such message of this link; the first one of a link has all. */
   z.object({ type: z.literal('traffic'), traffic: routerTraffic }),
   z.object({ type: z.literal('stepResult'), result: stepResult }),
+  sessionTaken,
   sessionOutput,
   sessionExit,
 ]);

@@ -50,8 +50,8 @@ export const eventsResponse = z.object({ events: z.array(eventRow) });
 /* ---- one-off commands ---- */
 
 /**
- * POST A/sessions -> sessionResponse; then WebSocket GET `path` (signed): frames are the sessionOutput, sessionExit,
- * sessionInput and sessionSignal messages of contracts/agent.ts as JSON text. `run` with detach answers the instance's
+ * POST A/sessions -> sessionResponse; then WebSocket GET `path` (signed): frames are the sessionTaken, sessionOutput,
+ * sessionExit, sessionInput and sessionSignal messages of contracts/agent.ts as JSON text. `run` with detach answers the instance's
  * name instead and its output goes to the logs.
  */
 export const sessionRequest = z.object({

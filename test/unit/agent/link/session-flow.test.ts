@@ -9,13 +9,16 @@ vi.setConfig({ testTimeout: 30_000 });
 const log = { info: () => undefined, warn: () => undefined, error: () => undefined };
 
 /** Sessions of commands of this machine; the link takes as long as `drained` does. */
-function open(drained: () => Promise<void> = () => Promise.resolve()) {
+function open(drained: () => Promise<void> = () => Promise.resolve(), ready: Promise<void> = Promise.resolve()) {
   const messages: AgentMessage[] = [];
   const sessions: Sessions = createSessions({
     log,
     link: { send: (message) => messages.push(message) > 0, drained },
     targets: {
-      exec: (_instance, argv) => Promise.resolve({ argv, env: {} }),
+      exec: async (_instance, argv) => {
+        await ready;
+        return { argv, env: {} };
+      },
       run: () => expect.fail('not asked for'),
     },
   });
@@ -25,11 +28,17 @@ function open(drained: () => Promise<void> = () => Promise.resolve()) {
       .map((data) => Buffer.from(data, 'base64').toString())
       .join('');
   const exit = () => vi.waitUntil(() => messages.find((m) => m.type === 'sessionExit'), { timeout: 20_000 });
-  return {
-    ...{ messages, sessions, text, exit },
-    run: (script: string) =>
-      sessions.handle({ type: 'sessionOpen', session: 's1', target: { exec: 'i' }, argv: ['/bin/sh', '-c', script] }),
+  const run = (script: string) => {
+    const argv = ['/bin/sh', '-c', script];
+    sessions.handle({ type: 'sessionOpen', session: 's1', target: { exec: 'i' }, argv, flow: true });
   };
+  /** In pieces, as a client sends it. */
+  const input = (megabytes: number) => {
+    const data = Buffer.alloc(1 << 18, 'x').toString('base64');
+    for (let i = 0; i < megabytes * 4; i++) sessions.handle({ type: 'sessionInput', session: 's1', data });
+  };
+  const taken = () => messages.reduce((sum, m) => sum + (m.type === 'sessionTaken' ? m.bytes : 0), 0);
+  return { messages, sessions, text, exit, run, input, taken };
 }
 
 it('passes on what a command wrote last, however slow the link', async () => {
@@ -54,4 +63,40 @@ it('leaves alone what a command left running that says nothing', async () => {
   const pid = Number(text('stdout'));
   expect(processIdentity(pid)).not.toBeNull();
   process.kill(pid);
+});
+
+it('says how much of the input the command has taken', async () => {
+  const { messages, sessions, run, input, taken, exit, text } = open();
+  run('read go; echo going; wc -c');
+  expect(messages).toEqual([{ type: 'sessionTaken', session: 's1', bytes: 0 }]);
+  input(4); // one line, which is not over
+  sessions.handle({ type: 'sessionInput', session: 's1', data: Buffer.from('\n').toString('base64') });
+  await vi.waitUntil(() => text('stdout') === 'going\n', { timeout: 20_000 });
+  input(4);
+  sessions.handle({ type: 'sessionInput', session: 's1', data: null });
+  expect(await exit()).toMatchObject({ code: 0 });
+  expect(text('stdout')).toBe(`going\n${4 << 20}\n`);
+  expect(taken()).toBe((8 << 20) + 1);
+});
+
+it('holds back what the command does not read, and says why it ends one that is sent too much', async () => {
+  const { run, input, taken, exit, text } = open();
+  run('echo up; exec sleep 600');
+  await vi.waitUntil(() => text('stdout') === 'up\n', { timeout: 20_000 });
+  input(8);
+  expect(taken()).toBeLessThan(1 << 20);
+  expect(text('stderr')).toBe('');
+  input(9);
+  expect(await exit()).toMatchObject({ code: 129 });
+  expect(text('stderr')).toBe('paas: the command is ended: it has not read 16 MiB of its input\n');
+});
+
+it('keeps no more than that for a command that has not begun', async () => {
+  let begin = () => {};
+  const { run, input, exit, text } = open(undefined, new Promise((resolve) => (begin = resolve)));
+  run('cat >/dev/null');
+  input(17);
+  begin();
+  expect(await exit()).toMatchObject({ error: expect.stringContaining('before it began') as string });
+  expect(text('stderr')).toContain('16 MiB');
 });

@@ -83,6 +83,44 @@ describe('paas run and paas exec', () => {
         .map((line) => line.split(':')[0]),
     ).toEqual(Array.from({ length: pieces }, (_, i) => String(i)));
   });
+  it('read no more input than the process takes', async () => {
+    let waiting = 0;
+    let most = 0;
+    let all = 0;
+    session((socket, say) => {
+      say({ type: 'sessionTaken', bytes: 0 });
+      socket.on('message', (text: Buffer) => {
+        const { data } = JSON.parse(text.toString()) as { data: string | null };
+        if (data === null) say({ type: 'sessionExit', code: 0 });
+        waiting += Buffer.from(data ?? '', 'base64').length;
+        most = Math.max(most, waiting);
+        // Whatever is on its way comes before the pong.
+        socket.ping();
+      });
+      socket.on('pong', () => {
+        say({ type: 'sessionTaken', bytes: waiting });
+        all += waiting;
+        waiting = 0;
+      });
+    });
+    const input = Array.from({ length: 40 }, () => 'x'.repeat(100_000));
+    expect((await cli.paas(['run', '-a', 'shop', '--', 'cat'], { input })).code).toBe(0);
+    expect(all + waiting).toBe(4_000_000);
+    expect(most).toBeLessThan(700_000);
+  });
+  it('carry all input to a host that does not say what it took', async () => {
+    let all = 0;
+    session((socket, say) => {
+      socket.on('message', (text: Buffer) => {
+        const { data } = JSON.parse(text.toString()) as { data: string | null };
+        all += Buffer.from(data ?? '', 'base64').length;
+        if (data === null) say({ type: 'sessionExit', code: 0 });
+      });
+    });
+    const input = Array.from({ length: 40 }, () => 'x'.repeat(100_000));
+    expect((await cli.paas(['run', '-a', 'shop', '--', 'cat'], { input })).code).toBe(0);
+    expect(all).toBe(4_000_000);
+  });
   it('start and leave with --detach', async () => {
     cli.api({ [`POST ${shop}/sessions`]: { session: null, path: null, instance: 'run.4' } });
     expect((await cli.paas(['run', '--detach', '-a', 'shop', '--json', '--', 'x'])).json()).toEqual({

@@ -19,7 +19,7 @@ export interface Outcome {
 }
 
 export function fakeStreams(
-  input = '',
+  input: string | string[] = '',
   terminal = false,
 ): { streams: Streams; stdout: () => string; stderr: () => string } {
   const make = () =>
@@ -28,7 +28,8 @@ export function fakeStreams(
   const text = { stdout: '', stderr: '' };
   stdout.setEncoding('utf8').on('data', (chunk: string) => (text.stdout += chunk));
   stderr.setEncoding('utf8').on('data', (chunk: string) => (text.stderr += chunk));
-  stdin.end(input);
+  for (const part of [input].flat()) stdin.write(part);
+  stdin.end();
   const streams = { stdin, stdout, stderr } as unknown as Streams;
   return { streams, stdout: () => text.stdout, stderr: () => text.stderr };
 }
@@ -55,7 +56,7 @@ export const events = (...parts: [event: string, data: unknown][]): Raw =>
 export interface Harness {
   /** Replaces what the platform answers. */
   api: (api: Api) => void;
-  paas: (argv: string[], options?: { env?: Record<string, string>; input?: string }) => Promise<Outcome>;
+  paas: (argv: string[], options?: { env?: Record<string, string>; input?: string | string[] }) => Promise<Outcome>;
   platform: FakePlatform;
   home: string;
   /** What the platform was asked, as `METHOD /path`. */
