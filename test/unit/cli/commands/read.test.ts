@@ -1,8 +1,8 @@
-import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { PaasError } from '../../../../src/shared/errors.ts';
-import { fakeStreams, harness, Raw, shop } from './support.ts';
+import { appDirectory, fakeStreams, harness, Raw, shop } from './support.ts';
 import { run } from '../../../../src/cli/run.ts';
 
 const cli = harness();
@@ -99,6 +99,39 @@ describe('which app', () => {
     });
     expect((await cli.paas(['ps'])).stderr).toContain('Name it: `-a APP`');
   });
+});
+
+describe('which app, with a mistake in the manifest', () => {
+  const broken = (head: string): void => {
+    const directory = appDirectory({ 'paas.yml': `${head}\nprocesses: { web: { comand: x } }\n` });
+    made.push(directory);
+    vi.spyOn(process, 'cwd').mockReturnValue(directory);
+  };
+  const made: string[] = [];
+  afterEach(() => {
+    vi.restoreAllMocks();
+    made.splice(0).forEach((path) => rmSync(path, { recursive: true }));
+  });
+
+  it.each([
+    ['name: shop\nproject: store', 'store'],
+    ['project: "store" # ours\r\nname: shop\r', 'store'],
+    ['\uFEFFproject: store\nname: shop', 'store'],
+    ['name: shop', 'default'],
+  ])('is the one of the project that it names: %j', async (head, project) => {
+    broken(head);
+    await cli.paas(['ps']);
+    expect(cli.asked()).toEqual([`GET /v1/projects/${project}/environments/dev/apps/shop/instances`]);
+  });
+  it.each(['name: shop\nproject: [store]', 'name: shop\nproject: a\nproject: b', 'name: a\nname: b', 'nam: shop'])(
+    'is not guessed: %j',
+    async (head) => {
+      broken(head);
+      const { code, stderr } = await cli.paas(['ps']);
+      expect({ code, asked: cli.asked() }).toEqual({ code: 3, asked: [] });
+      expect(stderr).toContain('paas.yml:');
+    },
+  );
 });
 
 describe('logs', () => {
