@@ -2,13 +2,14 @@
  * Builds: source tree in, output tree out, on a build host's agent, cached.
  *
  *   queued ─► running ─► succeeded | failed
- *                └ its host was lost, its agent died, or this server was away: failed, and another build takes its
- *                  place (at most three attempts). An agent runs a step once, and each attempt has its own log.
+ *                └ its host was lost, its agent died, this server was away, or the output is damaged here: failed, and
+ *                  another build takes its place (at most three attempts). An agent runs a step once, and each attempt
+ *                  has its own log.
  */
 import { createHash } from 'node:crypto';
 import type { BaseRef } from '../../shared/contracts/instances.ts';
 import { buildStep, type StepResult } from '../../shared/contracts/steps.ts';
-import { PaasError, fromErrorBody } from '../../shared/errors.ts';
+import { PaasError, asPaasError, fromErrorBody } from '../../shared/errors.ts';
 import { newId } from '../../shared/ids.ts';
 import type { BuildPlan } from '../../stacks/port.ts';
 import type { Control } from '../context.ts';
@@ -191,13 +192,10 @@ export class Builds {
     if (!result.ok && hostFailures.has(result.error?.code ?? '')) {
       await this.#again(build, result.error?.message ?? '');
     } else if (result.ok && result.tree !== undefined) {
-      await control.blobs.assertComplete(result.tree);
-      await this.remember(build.project, build.cache_key, result.tree);
-      await db
-        .updateTable('builds')
-        .set({ state: 'succeeded', tree: result.tree, finished_at: Date.now() })
-        .where('id', '=', build.id)
-        .execute();
+      // What is damaged here is not the link's fault: another attempt sends it anew.
+      const problem = await control.blobs.assertComplete(result.tree).then(() => null, asPaasError);
+      if (problem) await this.#again(build, problem.message);
+      else await this.#succeed(build, result.tree);
     } else {
       const error = fromErrorBody(result.error ?? { code: 'build_failed', message: 'The build failed.' });
       await this.#fail(build, error);
@@ -218,10 +216,10 @@ export class Builds {
     if (build.host_id !== null) control.hub.send(build.host_id, { type: 'stepCancel', id });
   }
 
-  /** The host of a build is gone or gave it up. For builds that run; whatever else happened meanwhile stands. */
+  /** The host of a build is gone or gave it up, or its output is no good. For builds that run; whatever else happened meanwhile stands. */
   async again(trx: Trx, build: BuildRow, why: string): Promise<void> {
     const last = build.attempts >= maxAttempts;
-    const text = last ? `The build was tried ${build.attempts} times and its host failed each time: ${why}.` : why;
+    const text = last ? `The build was tried ${build.attempts} times, each time without an output: ${why}.` : why;
     const { numUpdatedRows } = await trx
       .updateTable('builds')
       .set({ state: 'failed', error: JSON.stringify(new PaasError('host_failed', text)), finished_at: Date.now() })
@@ -255,6 +253,15 @@ export class Builds {
     const { store, wake } = this.#control();
     await store.transaction((trx) => this.again(trx, build, why));
     wake.app(build.app_id);
+  }
+
+  async #succeed(build: BuildRow, tree: string): Promise<void> {
+    await this.remember(build.project, build.cache_key, tree);
+    await this.#control()
+      .store.db.updateTable('builds')
+      .set({ state: 'succeeded', tree, finished_at: Date.now() })
+      .where('id', '=', build.id)
+      .execute();
   }
 
   async #fail(build: BuildRow, error: PaasError): Promise<void> {
