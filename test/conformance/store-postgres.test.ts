@@ -1,7 +1,9 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { sql, type Kysely } from 'kysely';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { migrations } from '../../src/control/store/migrations/index.ts';
 import { openStore } from '../../src/control/store/open.ts';
 import { removeBundles } from '../support/bundle.ts';
-import { PostgresServer, postgresPrograms } from '../support/postgres.ts';
+import { PostgresServer, postgresPrograms, type PostgresProxy } from '../support/postgres.ts';
 import { requireOrSkip } from '../support/skip.ts';
 import { storeSuite, type StoreHarness } from './store.suite.ts';
 
@@ -45,6 +47,63 @@ describe('a store on PostgreSQL', () => {
       .poll(() => store.db.selectFrom('meta').select('value').execute().catch(String))
       .toEqual([{ value: 'v' }]);
     await store.close();
+  });
+
+  describe('behind a network', () => {
+    const rows = [{ key: 'k', value: 'v' }];
+    const queryMs = 500;
+    let proxy: PostgresProxy;
+    let url: string;
+    beforeEach(async () => {
+      ({ proxy, url } = await server!.behindProxy());
+    });
+    afterEach(() => proxy.stop());
+
+    it.each([
+      ['that swallows what is sent', () => proxy.freeze(), /timeout/],
+      ['that cuts its connections', () => proxy.cut(), /terminated|ECONNRESET/],
+    ] as const)('%s refuses the queries under way, and goes on', async (_, fail, words) => {
+      const store = await openStore(url, migrations, queryMs);
+      await store.db.insertInto('meta').values(rows).execute();
+      const under = [
+        sql`select pg_sleep(5)`.execute(store.db),
+        store.transaction((trx) => sql`select pg_sleep(5)`.execute(trx)),
+      ];
+      const outcomes = Promise.allSettled(under);
+      await expect
+        .poll(() =>
+          server!.query(
+            `select 1 from pg_stat_activity where datname = '${url.split('/').pop()}' and query like '%pg_sleep%'`,
+          ),
+        )
+        .toHaveLength(2);
+      fail();
+      for (const outcome of await outcomes) expect(String((outcome as PromiseRejectedResult).reason)).toMatch(words);
+      expect(await store.db.selectFrom('meta').selectAll().execute()).toEqual(rows);
+      await store.close();
+    });
+
+    it('whose connection is cut between two queries of a transaction refuses that, and goes on', async () => {
+      const store = await openStore(url, migrations, queryMs);
+      const cut = store.transaction(async (trx) => {
+        await trx.insertInto('meta').values(rows).execute();
+        proxy.cut();
+        await new Promise((resolve) => setTimeout(resolve, 50));
+        return trx.selectFrom('meta').selectAll().execute();
+      });
+      await expect(cut).rejects.toThrow();
+      expect(await store.db.selectFrom('meta').selectAll().execute()).toEqual([]);
+      await store.close();
+    });
+
+    it('lets a migration take longer than a query may', async () => {
+      const slow = {
+        name: 'slow',
+        up: (db: Kysely<unknown>) => sql`select pg_sleep(1)`.execute(db).then(() => undefined),
+      };
+      const store = await openStore(url, [slow], queryMs);
+      await store.close();
+    });
   });
 
   it('that does not answer is unavailable, in words without a password', async () => {

@@ -2,6 +2,7 @@
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { chownSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -86,9 +87,20 @@ export class PostgresServer {
 
   /** A new, empty database; answers its URL. */
   async database(): Promise<string> {
+    return this.#url(await this.#create());
+  }
+
+  async #create(): Promise<string> {
     const name = `test_${++this.#databases}`;
     await this.query(`create database ${name}`);
-    return this.#url(name);
+    return name;
+  }
+
+  /** A new, empty database behind a proxy; answers its URL through that. */
+  async behindProxy(): Promise<{ url: string; proxy: PostgresProxy }> {
+    const name = await this.#create();
+    const proxy = await PostgresProxy.to(join(this.#directory, '.s.PGSQL.5432'));
+    return { url: `postgres://postgres@127.0.0.1:${proxy.port}/${name}`, proxy };
   }
 
   async stop(): Promise<void> {
@@ -97,5 +109,51 @@ export class PostgresServer {
       await once(this.#process, 'close');
     }
     rmSync(this.#directory, { recursive: true, force: true });
+  }
+}
+
+/** A network before a server of `PostgresServer`, that fails as networks do. */
+export class PostgresProxy {
+  readonly #server: Server;
+  readonly #sockets: Socket[] = [];
+
+  private constructor(socket: string) {
+    this.#server = createServer((near) => {
+      const far = connect(socket);
+      for (const end of [near, far]) {
+        end.on('error', () => undefined);
+        end.on('close', () => [near, far].forEach((one) => one.destroy()));
+        this.#sockets.push(end);
+      }
+      near.pipe(far).pipe(near);
+    });
+  }
+
+  /** Before what listens on the Unix socket. */
+  static async to(socket: string): Promise<PostgresProxy> {
+    const proxy = new PostgresProxy(socket);
+    proxy.#server.listen(0, '127.0.0.1');
+    await once(proxy.#server, 'listening');
+    return proxy;
+  }
+
+  get port(): number {
+    return (this.#server.address() as AddressInfo).port;
+  }
+
+  /** Nothing passes any more through the present connections, which stay open. */
+  freeze(): void {
+    for (const socket of this.#sockets) socket.unpipe().pause();
+  }
+
+  /** The present connections end at once. */
+  cut(): void {
+    for (const socket of this.#sockets) socket.destroy();
+  }
+
+  async stop(): Promise<void> {
+    this.cut();
+    this.#server.close();
+    await once(this.#server, 'close');
   }
 }

@@ -26,15 +26,24 @@ export interface Store {
   close(): Promise<void>;
 }
 
+/** A query that PostgreSQL has not answered by then is given up; ours take milliseconds, those of maintenance seconds. */
+const longestQueryMs = 60_000;
+
 /**
  * Opens (creates, migrates) the store at `url`: a file path, or `postgres://…`. A migration that fails leaves all as it was.
  * @throws PaasError `conflict` when the data was written by a later version or the file may not be written; `corrupt`
  * when the file is no database; `unavailable` when PostgreSQL does not answer; `disk_full`
  */
-export async function openStore(url: string, steps: readonly Migration[] = migrations): Promise<Store> {
+export async function openStore(
+  url: string,
+  steps: readonly Migration[] = migrations,
+  queryMs = longestQueryMs,
+): Promise<Store> {
+  // A migration of large tables takes the time that it takes.
+  let migrated = false;
   const dialect: Dialect = /^postgres(ql)?:/.test(url) ? 'postgres' : 'sqlite';
   const db = new Kysely<Schema>({
-    dialect: dialect === 'postgres' ? postgresDialect(url) : sqliteDialect(url),
+    dialect: dialect === 'postgres' ? postgresDialect(url, () => (migrated ? queryMs : 0)) : sqliteDialect(url),
     // `in ()` is no SQL to PostgreSQL: it becomes `1 = 0`.
     plugins: [new HandleEmptyInListsPlugin({ strategy: replaceWithNoncontingentExpression })],
   });
@@ -44,6 +53,7 @@ export async function openStore(url: string, steps: readonly Migration[] = migra
     await db.destroy();
     throw error;
   }
+  migrated = true;
   return {
     dialect,
     db,
