@@ -8,7 +8,7 @@ import { EventEmitter, once } from 'node:events';
 import type { AppLog, Live } from './app-log.ts';
 import { PaasError } from '../../shared/errors.ts';
 import { wantsBlock } from './filter.ts';
-import { createMatcher, type Matcher } from './grep.ts';
+import { matcherOf, type Matcher } from './grep.ts';
 import { blockEntries, countLines, splitLines } from './lines.ts';
 import type { FollowQuery, LogBatch, LogEntry, LogFilter, LogQuery } from './port.ts';
 import { runQuery } from './query.ts';
@@ -42,7 +42,7 @@ export async function* follow(
   signal: AbortSignal,
   options: FollowOptions,
 ): AsyncGenerator<LogBatch> {
-  const matcher = query.grep === undefined ? null : createMatcher(query.grep);
+  const matcher = matcherOf(query);
   const inbox = new Inbox(log, query, options.maxWaitingBytes);
   const cursor = new CursorState(log);
   const ended = AbortSignal.any([signal, log.closed]);
@@ -64,7 +64,7 @@ export async function* follow(
         const snapshot = await takeSnapshot(log, minOrd, maxOrd);
         const lost = isFirst ? null : cursor.lost(snapshot);
         if (lost) yield { entries: [lost], cursor: null, after: 0 };
-        for await (const entries of runQuery(snapshot, history)) {
+        for await (const entries of runQuery(snapshot, history, matcher)) {
           yield { entries, cursor: null, after: 0 };
           if (isEnded()) return;
         }

@@ -5,6 +5,7 @@
  */
 import { Worker } from 'node:worker_threads';
 import { PaasError } from '../../shared/errors.ts';
+import type { LogQuery } from './port.ts';
 
 export interface Matcher {
   /** Which of the lines match. Throws `bad_request` when the expression takes too long. */
@@ -19,8 +20,26 @@ const timeoutMs = 3000;
 
 let threads = 0;
 
-/** Throws `bad_request` for what is no expression, and `unavailable` when too many searches are under way. */
-export function createMatcher(pattern: string): Matcher {
+/**
+ * What decides over the lines of an answer; null where all belong to it.
+ * Throws `bad_request` for what is no expression, and `unavailable` when too many searches are under way.
+ */
+export function matcherOf({ grep, fields = [] }: Pick<LogQuery, 'grep' | 'fields'>): Matcher | null {
+  const given = grep === undefined ? null : createMatcher(grep);
+  if (fields.length === 0) return given;
+  const has = (line: string): boolean => fields.every((field) => field.test(line));
+  return {
+    match: async (lines) => {
+      const hits = await given?.match(lines);
+      return lines.map((line, i) => hits?.[i] !== false && has(line));
+    },
+    close: async () => {
+      await given?.close();
+    },
+  };
+}
+
+function createMatcher(pattern: string): Matcher {
   const expression = compile(pattern);
   if (!/[*+?{]/.test(pattern.replace(/^\(\?i\)/, ''))) {
     return { match: (lines) => lines.map((line) => expression.test(line)), close: () => Promise.resolve() };

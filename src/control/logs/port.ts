@@ -34,6 +34,8 @@ export interface LogQuery extends LogFilter {
   until?: number;
   /** A regular expression (JavaScript syntax, a leading `(?i)` ignores case). It cannot hang the server: see grep.ts. */
   grep?: string;
+  /** What a line has to match too: the platform's own expressions, of which none can take long. */
+  fields?: readonly RegExp[];
   /** Only the last so many lines. */
   tail?: number;
 }

@@ -1,6 +1,6 @@
 /** Answering queries: from blocks to entries, filtered by text, cut to the last N. */
 import { setImmediate } from 'node:timers/promises';
-import { createMatcher, type Matcher } from './grep.ts';
+import type { Matcher } from './grep.ts';
 import { blockEntries, gapEntry, splitLines } from './lines.ts';
 import type { LogEntry, LogQuery } from './port.ts';
 import {
@@ -17,31 +17,33 @@ import type { StoredBlock, Summary } from './segment.ts';
 
 const batchSize = 2000;
 
-/** The entries of a snapshot in order of time, in batches that are never empty. */
-export async function* runQuery(snapshot: Snapshot, query: LogQuery): AsyncGenerator<LogEntry[]> {
-  const matcher = query.grep === undefined ? null : createMatcher(query.grep);
-  try {
-    const start = query.tail === undefined ? null : await findTail(snapshot, query, query.tail, matcher);
-    const since = start ? Math.max(start.ts, query.since ?? start.ts) : query.since;
-    let batch: LogEntry[] = [];
-    for await (const item of readBlocks(snapshot, since === undefined ? query : { ...query, since })) {
-      if (start && 'block' in item && byTime(item.block, start) < 0) continue;
-      const pending = itemEntries(snapshot, item, matcher);
-      let entries = pending instanceof Promise ? await pending : pending;
-      if (start && 'block' in item && item.block.ord === start.ord && start.skip > 0) {
-        entries = entries.filter((entry) => !('gap' in entry)).slice(start.skip);
-      }
-      if (batch.length === 0) batch = entries;
-      else for (const entry of entries) batch.push(entry);
-      if (batch.length < batchSize) continue;
-      yield batch;
-      batch = [];
-      await setImmediate(); // Requests and agents get their turn, also when the reader is fast.
+/**
+ * The entries of a snapshot in order of time, in batches that are never empty.
+ * @param matcher decides over the lines (`matcherOf` the query); whoever made it closes it
+ */
+export async function* runQuery(
+  snapshot: Snapshot,
+  query: LogQuery,
+  matcher: Matcher | null,
+): AsyncGenerator<LogEntry[]> {
+  const start = query.tail === undefined ? null : await findTail(snapshot, query, query.tail, matcher);
+  const since = start ? Math.max(start.ts, query.since ?? start.ts) : query.since;
+  let batch: LogEntry[] = [];
+  for await (const item of readBlocks(snapshot, since === undefined ? query : { ...query, since })) {
+    if (start && 'block' in item && byTime(item.block, start) < 0) continue;
+    const pending = itemEntries(snapshot, item, matcher);
+    let entries = pending instanceof Promise ? await pending : pending;
+    if (start && 'block' in item && item.block.ord === start.ord && start.skip > 0) {
+      entries = entries.filter((entry) => !('gap' in entry)).slice(start.skip);
     }
-    if (batch.length > 0) yield batch;
-  } finally {
-    await matcher?.close();
+    if (batch.length === 0) batch = entries;
+    else for (const entry of entries) batch.push(entry);
+    if (batch.length < batchSize) continue;
+    yield batch;
+    batch = [];
+    await setImmediate(); // Requests and agents get their turn, also when the reader is fast.
   }
+  if (batch.length > 0) yield batch;
 }
 
 /** Answers at once where nothing has to be waited for: a promise for each block would be half of a query's time. */

@@ -8,6 +8,7 @@ import { Committer } from './commit.ts';
 import { HandleCache } from './files.ts';
 import { wantsBlock } from './filter.ts';
 import { follow, liveEntries, takeSnapshot } from './follow.ts';
+import { matcherOf } from './grep.ts';
 import { Positions } from './positions.ts';
 import type { LogStore, LogUsage } from './port.ts';
 import { runQuery } from './query.ts';
@@ -121,7 +122,12 @@ export async function openSegmentLogStore(options: SegmentLogOptions): Promise<L
 
     query: async function* (query) {
       const log = logOf(query.appId);
-      yield* runQuery(await takeSnapshot(log, 0), query);
+      const matcher = matcherOf(query);
+      try {
+        yield* runQuery(await takeSnapshot(log, 0), query, matcher);
+      } finally {
+        await matcher?.close();
+      }
     },
 
     follow: (query, signal) =>

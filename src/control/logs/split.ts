@@ -38,17 +38,16 @@ export function splitLogs(main: LogStore, router: LogStore): LogStore {
  */
 function ofFields<Q extends LogQuery | FollowQuery>(query: Q): Q {
   if (query.source !== 'router') return query;
-  const { instance, processType, release, grep, ...rest } = query;
-  const fields: string[] = [];
-  if (processType !== undefined) fields.push(String.raw` instance=${escape(processType)}\.\d+ `);
-  if (instance !== undefined) fields.push(` instance=${escape(instance)} `);
-  if (release !== undefined) fields.push(` release=${release} `);
-  if (fields.length === 0) return query;
-  const ignoreCase = grep?.startsWith('(?i)') === true;
-  const given = ignoreCase ? grep.slice(4) : grep;
-  const all = [...fields, ...(given === undefined ? [] : [given])];
-  const expression = all.length === 1 ? all[0]! : `^${all.map((one) => `(?=[^]*?(?:${one}))`).join('')}`;
-  return { ...rest, grep: `${ignoreCase ? '(?i)' : ''}${expression}` } as Q;
+  const { instance, processType, release } = query;
+  const fields: RegExp[] = [];
+  if (processType !== undefined) fields.push(new RegExp(String.raw` instance=${escape(processType)}\.\d+ `));
+  if (instance !== undefined) fields.push(new RegExp(` instance=${escape(instance)} `));
+  if (release !== undefined) fields.push(new RegExp(` release=${release} `));
+  const wanted = { ...query, fields };
+  delete wanted.instance;
+  delete wanted.processType;
+  delete wanted.release;
+  return wanted;
 }
 
 const escape = (text: string): string => text.replace(/[\\^$.*+?()[\]{}|]/g, String.raw`\$&`);

@@ -35,7 +35,7 @@ async function openLog(root: string, disk: FullDisk): Promise<AppLog> {
 
 async function stored(log: AppLog): Promise<string[]> {
   const found: string[] = [];
-  for await (const batch of runQuery(await takeSnapshot(log, 0), { appId: 'app' })) {
+  for await (const batch of runQuery(await takeSnapshot(log, 0), { appId: 'app' }, null)) {
     for (const entry of batch) found.push('line' in entry ? `${entry.seq} ${entry.line}` : `gap ${entry.gap.count}`);
   }
   return found;

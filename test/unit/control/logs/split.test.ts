@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { LogQuery, LogStore } from '../../../../src/control/logs/port.ts';
+import type { LogBatch, LogQuery, LogStore } from '../../../../src/control/logs/port.ts';
 import { openSegmentLogStore } from '../../../../src/control/logs/segments.ts';
 import { splitLogs } from '../../../../src/control/logs/split.ts';
 import type { LogBlock } from '../../../../src/shared/contracts/agent.ts';
@@ -94,6 +94,21 @@ describe('access lines beside the output of an app', () => {
     expect(await find({ processType: 'web', grep: '(?i)PATH=/A' })).toEqual(['web.1', 'web.11']);
     expect(await find({ release: 12, tail: 1 })).toEqual(['web.2']);
     expect(await find({ release: 1, grep: '^method=GET' })).toEqual(['web.1', 'api.1']);
+  });
+
+  it('are followed by any number of people at once, as no expression of theirs is run', async () => {
+    await append('router', request('/a', 'web.1', 1));
+    await append('router', request('/b', 'api.1', 1));
+    const end = new AbortController();
+    const first = async (): Promise<string[]> => {
+      const about = { appId: 'app_1', source: 'router', processType: 'web', release: 1 } as const;
+      const reader = logs.follow(about, end.signal)[Symbol.asyncIterator]();
+      const { value } = (await reader.next()) as { value: LogBatch };
+      return value.entries.flatMap((entry) => ('line' in entry ? [entry.line] : []));
+    };
+    const found = await Promise.all(Array.from({ length: 6 }, first));
+    end.abort();
+    expect(found).toEqual(found.map(() => [request('/a', 'web.1', 1)]));
   });
 
   it('go with the app', async () => {

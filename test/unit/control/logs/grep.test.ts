@@ -1,0 +1,26 @@
+import { expect, it } from 'vitest';
+import { followUntil, isLine } from '../../../support/log-store.ts';
+import { open, temporaryDirectory, writeLines } from './store.ts';
+
+const root = temporaryDirectory();
+
+it('four people can follow with repetition in their expressions at a time; a fifth is told to wait', async () => {
+  const { store } = await open(root());
+  const offset = await writeLines(store, ['none', 'aaa']);
+  let begun = 0;
+  const follows = Array.from({ length: 4 }, () =>
+    followUntil(store, { appId: 'app', grep: 'a+' }, (found) => {
+      if (found.length === 1) begun += 1;
+      return found.length === 2;
+    }),
+  );
+  await expect.poll(() => begun).toBe(4);
+  await expect(followUntil(store, { appId: 'app', grep: 'a+' }, () => true)).rejects.toMatchObject({
+    code: 'unavailable',
+  });
+  await writeLines(store, ['none either', 'later'], offset);
+  for (const { entries } of await Promise.all(follows)) {
+    expect(entries.filter(isLine).map(({ line }) => line)).toEqual(['aaa', 'later']);
+  }
+  await store.close();
+});
