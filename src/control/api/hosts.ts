@@ -6,7 +6,8 @@ import type { HostFacts } from '../../shared/contracts/agent.ts';
 import type { Control } from '../context.ts';
 import { loseHosts } from '../reconcile/lost.ts';
 import { removeWhenEmpty } from '../reconcile/hosts.ts';
-import { wantHost } from '../reconcile/want-host.ts';
+import { hostWanted, insertHost } from '../reconcile/want-host.ts';
+import type { Db, Trx } from '../store/open.ts';
 import type { HostRow } from '../store/schema.ts';
 import { endpoint, type Call, type Endpoint } from './define.ts';
 
@@ -72,17 +73,20 @@ async function hostOf(call: Call<unknown>): Promise<HostRow> {
 async function createHosts(call: Call<z.infer<typeof api.hostsCreate>>): Promise<unknown> {
   const { control, body } = call;
   const { hostCpu: cpu, hostMemoryMb: memoryMb, maxHosts } = control.settings.cluster;
-  const present = (await hostRows(control)).filter((host) => host.roles.includes('compute'));
-  if (present.length + body.count > maxHosts) {
-    throw new PaasError('no_capacity', `The cluster has ${present.length} hosts and may have ${maxHosts}.`, {
-      hint: 'Raise the ceiling of hosts: `paas up --max-hosts N`.',
-    });
-  }
-  const names: string[] = [];
-  for (let i = 0; i < body.count; i++) {
-    names.push(await wantHost(control, { roles: ['compute', 'build'], cpu, memoryMb, actor: call.principal.name }));
-  }
-  return { hosts: (await hostRows(control)).filter((host) => names.includes(host.name)) };
+  const wish = { roles: ['compute', 'build'], cpu, memoryMb, actor: call.principal.name };
+  const answer = await call.commit(async (trx) => {
+    const present = (await hostRows(control, trx)).filter((host) => host.roles.includes('compute'));
+    if (present.length + body.count > maxHosts) {
+      throw new PaasError('no_capacity', `The cluster has ${present.length} hosts and may have ${maxHosts}.`, {
+        hint: 'Raise the ceiling of hosts: `paas up --max-hosts N`.',
+      });
+    }
+    const names: string[] = [];
+    for (let i = 0; i < body.count; i++) names.push(await insertHost(trx, wish));
+    return { hosts: (await hostRows(control, trx)).filter((host) => names.includes(host.name)) };
+  });
+  for (const { name } of answer.hosts) await hostWanted(control, name, wish);
+  return answer;
 }
 
 /** No new instances, and the present ones are replaced: each leaves when another one stands in for it elsewhere. */
@@ -113,8 +117,7 @@ async function drain(call: Call<unknown>, host: HostRow): Promise<void> {
   for (const app of new Set(apps.map(({ app_id }) => app_id))) control.wake.app(app);
 }
 
-async function hostRows(control: Control): Promise<api.HostRow[]> {
-  const { db } = control.store;
+async function hostRows(control: Control, db: Db | Trx = control.store.db): Promise<api.HostRow[]> {
   const hosts = await db.selectFrom('hosts').selectAll().orderBy('created_at').execute();
   const instances = await db
     .selectFrom('instances')

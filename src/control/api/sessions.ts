@@ -1,4 +1,5 @@
 /** Endpoint that prepares `paas run` and `paas exec`. The WebSocket itself is taken in main.ts. */
+import { createHash } from 'node:crypto';
 import type * as z from 'zod/mini';
 import * as api from '../../shared/contracts/api.ts';
 import { defaultMemoryMb } from '../../shared/contracts/app-spec.ts';
@@ -64,7 +65,6 @@ async function run(call: Call<Request>, app: AppRow): Promise<unknown> {
   if (app.release === null)
     throw new PaasError('conflict', `${app.name} has no release yet.`, { hint: '`paas push` makes one.' });
   const memoryMb = body.memoryMb ?? defaultMemoryMb;
-  const tag = newId('run');
   const facts = await releaseFacts(control, app.id, app.release);
   if (!facts) throw new PaasError('not_found', `The release v${app.release} is gone.`);
   const { profile } = facts.image;
@@ -77,7 +77,7 @@ async function run(call: Call<Request>, app: AppRow): Promise<unknown> {
       kind: 'task',
       command,
       memoryMb,
-      tag,
+      tag: runTag(call),
     });
     await audit(call, 'app.run', app, `run.${row.ordinal} was started: ${body.argv[0] ?? ''}`);
     return { session: null, path: null, instance: `run.${row.ordinal}` };
@@ -125,6 +125,13 @@ async function run(call: Call<Request>, app: AppRow): Promise<unknown> {
   });
   await audit(call, 'app.run', app, `run: ${body.argv[0] ?? ''}`);
   return { session, path: `/v1/sessions/${session}`, instance: 'run' };
+}
+
+/** The same for a request that is repeated: a server that was killed meanwhile may have begun the run already. */
+function runTag({ request, principal }: Call<Request>): string {
+  const key = request.headers['idempotency-key'];
+  if (typeof key !== 'string') return newId('run');
+  return `run_${createHash('sha256').update(`${principal.keyId}\n${key}`).digest('hex').slice(0, 32)}`;
 }
 
 /** A connected compute host, the emptiest first: an attached run is short and takes no room in the plan. */

@@ -1,5 +1,6 @@
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { formationOf } from '../../../../src/control/deploy/apps.ts';
+import { recoverIdempotent } from '../../../../src/control/store/idempotency.ts';
 import { appUrl, TestApi, type Answer } from '../../../support/api.ts';
 import * as life from '../../../support/app-life.ts';
 import { addHost, addRouter, makeControl, type TestControl } from '../../../support/control.ts';
@@ -96,6 +97,45 @@ describe('a change with an Idempotency-Key', () => {
     const again = await TestApi.of(control);
     const body = { processes: { worker: { delta: 1 } } };
     expect(await again.call('PATCH', `${appUrl}/formation`, { idempotencyKey: 'k1', body })).toEqual(first);
+  });
+
+  it.each([
+    [
+      'run --detach',
+      `${appUrl}/sessions`,
+      { kind: 'run', argv: ['true'], detach: true },
+      async () => (await life.instancesOf(control, appId)).filter((row) => row.startsWith('run.')).length,
+      1,
+    ],
+    [
+      'hosts create',
+      '/v1/hosts',
+      { count: 2 },
+      async () =>
+        (await control.store.db.selectFrom('hosts').select('id').where('state', '=', 'creating').execute()).length,
+      2,
+    ],
+  ] as const)(
+    'of kind %s acts once, too, when the server is killed before the answer',
+    async (_, url, body, made, wanted) => {
+      // Events come after the change: the handler that is "killed" there never goes on.
+      const recording = vi.spyOn(control.events, 'record').mockReturnValue(new Promise(() => undefined));
+      void api.call('POST', url, { idempotencyKey: 'k', body });
+      await expect.poll(() => recording.mock.calls.length).toBeGreaterThan(0);
+      recording.mockRestore();
+      await recoverIdempotent(control.store);
+      const repeated = await api.call('POST', url, { idempotencyKey: 'k', body });
+      expect(repeated.code).toBeUndefined();
+      expect(await made()).toBe(wanted);
+      expect(await api.call('POST', url, { idempotencyKey: 'k', body })).toEqual(repeated);
+    },
+  );
+
+  it('runs a detached command once for each key', async () => {
+    const run = (idempotencyKey: string) =>
+      api.call('POST', `${appUrl}/sessions`, { idempotencyKey, body: { kind: 'run', argv: ['true'], detach: true } });
+    const answers = [await run('k1'), await run('k2'), await run('k1')];
+    expect(answers.map(({ body }) => body['instance'])).toEqual(['run.1', 'run.2', 'run.1']);
   });
 
   it('has a key of bearable length', async () => {
