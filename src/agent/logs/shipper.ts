@@ -15,7 +15,7 @@ import { LogStream, type LogLabels, type LogSource, type StreamName } from './so
 export interface LogShipperOptions {
   /** Hands a block over; false: it was not taken (no link, or the link is full) and is to be offered again. */
   send(header: LogBlock, payload: Buffer): boolean;
-  /** All output of an ended source is stored by the control plane: its files may go. Called once a source. */
+  /** All output of an ended source is stored by the control plane: its files may go. Called once for each `end`. */
   delivered(instance: string): void;
   /** Told of failures that cost disk space or time, never output. */
   failed(error: unknown): void;
@@ -162,7 +162,8 @@ export function createLogShipper(options: LogShipperOptions): LogShipper {
     },
     end(instance) {
       const entry = entries.get(instance);
-      if (entry) entry.ended = true;
+      // Whoever says it again is told again: it was not heard, or was forgotten meanwhile.
+      if (entry) Object.assign(entry, { ended: true, reported: false });
       touch(entry, 0);
     },
     grew(instance) {
