@@ -34,6 +34,8 @@ export class HostReconciler {
   readonly #control: Control;
   /** When the cloud may be asked again about a host, and when a failed creation may be repeated. */
   readonly #notBefore = new Map<string, number>();
+  /** Since when hosts are known to boot: their agents' time is not that of a cloud that refused, or of a server that was away. */
+  readonly #bootingSince = new Map<string, number>();
 
   constructor(control: Control) {
     this.#control = control;
@@ -43,7 +45,8 @@ export class HostReconciler {
   async reconcile(): Promise<void> {
     const hosts = await this.#control.store.db.selectFrom('hosts').selectAll().orderBy('created_at').execute();
     const known = new Set(hosts.map(({ id }) => id));
-    for (const id of this.#notBefore.keys()) if (!known.has(id)) this.#notBefore.delete(id);
+    for (const memory of [this.#notBefore, this.#bootingSince])
+      for (const id of memory.keys()) if (!known.has(id)) memory.delete(id);
     const results = await Promise.allSettled(hosts.map((host) => this.#advance(host)));
     for (const [index, result] of results.entries()) {
       if (result.status === 'rejected') await this.#failed(hosts[index]!, result.reason);
@@ -99,10 +102,13 @@ export class HostReconciler {
   async #create(host: HostRow, driver: CloudDriver): Promise<void> {
     if (host.cloud_id === null) return this.#ask(host, driver);
     if (this.#control.hub.connected(host.id)) return this.#ready(host);
-    this.#notBefore.set(host.id, Date.now() + 500);
+    const now = Date.now();
+    this.#notBefore.set(host.id, now + 500);
+    const since = this.#bootingSince.get(host.id) ?? now;
+    this.#bootingSince.set(host.id, since);
     const present = await driver.get(host.cloud_id);
     const state = present?.state ?? 'gone';
-    const late = Date.now() - host.created_at > this.#control.settings.timing.bootTimeout;
+    const late = now - since > this.#control.settings.timing.bootTimeout;
     if (state === 'gone' || state === 'error' || late) {
       const why = late ? 'its agent has not enrolled in time' : `the cloud says ${state}`;
       await this.#event(host, 'host.failed', `${host.name} did not come up: ${why}; it is replaced`);
@@ -132,6 +138,7 @@ export class HostReconciler {
     }
     // Not its state: an agent may have said hello before the cloud has answered.
     await this.#set(host, { cloud_id: found.id, message: null });
+    this.#bootingSince.set(host.id, Date.now());
     await this.#event(host, 'host.created', `${host.name} is being created at ${host.cloud} (${found.id})`, {
       cloudId: found.id,
     });

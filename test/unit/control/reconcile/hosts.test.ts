@@ -169,6 +169,28 @@ describe('creating', () => {
     expect(await computeHosts()).toContain('host-2 deleting vm-2');
   });
 
+  it('gives a host its whole time to boot, however long the cloud had refused it or the server was away', async () => {
+    const { bootTimeout } = control.settings.timing;
+    await prepare();
+    control.cloud.before = (call) => {
+      if (call === 'create') throw new PaasError('cloud_capacity', 'no room in zone A');
+    };
+    await look();
+    control.cloud.before = () => undefined;
+    later(bootTimeout + 10_000);
+    await look();
+    later(bootTimeout / 2);
+    await look();
+    expect(await computeHosts()).toEqual(['host-1 creating vm-1']);
+    later(bootTimeout);
+    const server = restarted();
+    await server.reconcile();
+    expect(await computeHosts()).toEqual(['host-1 creating vm-1']);
+    later(bootTimeout + 1000);
+    await server.reconcile();
+    expect(await computeHosts()).toContain('host-1 deleting vm-1');
+  });
+
   it('starts a host that is there but off', async () => {
     await prepare();
     await look();
