@@ -45,5 +45,6 @@ export function targetOf(record: InstanceRecord, address: string, run: Run): Hea
     healthy,
     settleMs: spec.restart === 'never' ? 0 : settleMs,
     pids: () => run.members().map((entry) => entry.pid),
+    strays: () => run.strays().map((entry) => entry.pid),
   };
 }

@@ -42,19 +42,24 @@ function describe({ code, signal }: Pick<InstanceExit, 'code' | 'signal'>): stri
 
 /**
  * The record after a run's end. A crash, a failed probe and an end nobody asked for count alike, whatever the exit
- * code; a stop, a restart and a port that was another's do not count, nor an end that no agent saw: a host that goes
- * down in good order ends its apps after its agent.
+ * code; a stop and a restart do not count, nor an end that no agent saw: a host that goes down in good order ends its apps
+ * after its agent. A port that was another's counts from the fourth in a row on: then it is no accident.
  */
 export function afterEnd(record: InstanceRecord, cause: Cause, exit: InstanceExit, now: number): InstanceRecord {
-  const next = { ...record, running: false, healthy: false, exit, delayed: undefined };
+  const next = { ...record, running: false, healthy: false, exit, delayed: undefined, foreignPorts: undefined };
   if (cause.kind === 'stop') return { ...next, nextStartAt: 0 };
-  if (record.spec.restart === 'never' && cause.kind !== 'restart') {
-    return cause.kind === 'foreign-port' ? { ...next, port: null, nextStartAt: 0 } : { ...next, done: true };
-  }
   const restarts = record.restarts + 1;
+  if (cause.kind === 'foreign-port') {
+    const foreignPorts = (record.foreignPorts ?? 0) + 1;
+    const moved = { ...next, port: null, foreignPorts };
+    const wait = restartDelay(foreignPorts);
+    if (wait === 0) return { ...moved, nextStartAt: 0 };
+    if (record.spec.restart === 'never') return { ...moved, done: true };
+    return { ...moved, restarts, crashes: record.crashes + 1, nextStartAt: now + wait };
+  }
+  if (record.spec.restart === 'never' && cause.kind !== 'restart') return { ...next, done: true };
   if (cause.kind === 'restart') return { ...next, restarts, crashes: 0, nextStartAt: 0 };
   if (cause.kind === 'unseen') return { ...next, restarts, nextStartAt: 0 };
-  if (cause.kind === 'foreign-port') return { ...next, port: null, nextStartAt: 0 };
   return { ...next, restarts, ...countCrash(record, now) };
 }
 

@@ -8,7 +8,7 @@
  */
 import type { Health } from '../../shared/contracts/app-spec.ts';
 import { jittered, type Clock } from '../clock.ts';
-import { explainPort, probe } from '../probe.ts';
+import { explainPort, probe, type ProbeResult } from '../probe.ts';
 
 export interface HealthTarget {
   health: Health;
@@ -23,6 +23,8 @@ export interface HealthTarget {
   settleMs: number;
   /** Pids of the instance's processes. */
   pids(): number[];
+  /** Pids of those that have cut all ties to it; dear to find. */
+  strays(): number[];
 }
 
 export interface HealthState {
@@ -77,7 +79,7 @@ async function awaitStart(
     const late = clock.now() - target.startedAt >= health.timeoutMs;
     // Only what answers may be another process's; looking for listeners is dear, so else once a second and at the end.
     const explain = result.ok || late || clock.now() - explainedAt >= 1000;
-    const wrong = explain ? explainPort(target.pids(), address, port) : null;
+    const wrong = explain ? explainFor(target, port) : null;
     if (explain) explainedAt = clock.now();
     if (wrong?.ok === false && wrong.foreign === true) return { kind: 'foreign-port', message: wrong.reason };
     if (result.ok && (wrong === null || wrong.ok)) return 'healthy';
@@ -89,6 +91,13 @@ async function awaitStart(
     }
     await clock.sleep(pause, signal);
   }
+}
+
+function explainFor(target: HealthTarget, port: number): ProbeResult | null {
+  const pids = target.pids();
+  const wrong = explainPort(pids, target.address, port);
+  if (wrong?.ok !== false || wrong.foreign !== true) return wrong;
+  return explainPort([...pids, ...target.strays()], target.address, port);
 }
 
 async function keepProbing(

@@ -33,19 +33,21 @@ export async function killMembers(
     if (run.app !== null) signalTree(run.app, 'SIGKILL');
     for (const pid of group.pids()) sendSignal(pid, 'SIGKILL');
     const table = listProcesses();
-    if (group.join.length === 0) killMarked(instance, table);
+    for (const { pid } of strays(instance, group, table)) sendSignal(pid, 'SIGKILL');
     if (membersOf(run, group, table).length === 0) return true;
     if (clock.now() > until) return false;
     await clock.sleep(pause, never);
   }
 }
 
-/** Kills what carries the instance's cookie: where no cgroup holds it, a daemon's double fork leaves nothing else. */
-function killMarked(instance: string, table: readonly ProcessEntry[]): void {
+/**
+ * Where no cgroup holds the instance: what carries its cookie, since a daemon's double fork leaves nothing else. Dear: reads
+ * the environment of every process.
+ */
+export function strays(instance: string, group: LimitGroup, table = listProcesses()): ProcessEntry[] {
+  if (group.join.length > 0) return [];
   const cookie = `${cookieName}=${instance}\0`;
-  for (const { pid, state } of table) {
-    if (pid !== process.pid && state !== 'Z' && environmentOf(pid).includes(cookie)) sendSignal(pid, 'SIGKILL');
-  }
+  return table.filter(({ pid, state }) => pid !== process.pid && state !== 'Z' && environmentOf(pid).includes(cookie));
 }
 
 function environmentOf(pid: number): string {

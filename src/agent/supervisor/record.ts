@@ -34,6 +34,8 @@ const instanceRecord = z.object({
   exit: z.nullable(instanceExit),
   /** Why it could not be started yet though nothing is wrong with it; starts tried in a row. */
   delayed: z.optional(z.object({ message: z.string(), tries: z.int() })),
+  /** Ends in a row because its port was another process's. */
+  foreignPorts: z.optional(z.int()),
   /** The kernel's count of processes killed for memory at the last start. */
   oomKills: z.int(),
 });

@@ -7,7 +7,7 @@ import type { LimitGroup } from '../limits/port.ts';
 import { isDrained, keeperComplaint, readRun, type KeptRun } from '../runtimes/keeper.ts';
 import type { Runtime } from '../runtimes/port.ts';
 import { eitherSignal } from '../signals.ts';
-import { killMembers, membersOf } from './members.ts';
+import { killMembers, membersOf, strays } from './members.ts';
 
 /** How a run ended; `exit` is null where nobody saw it (the keeper was killed, the machine went down). */
 export type RunEnd = Pick<KeptRun, 'exit'> & {
@@ -64,6 +64,11 @@ export class Run {
   /** Processes of the instance, see `membersOf`. */
   members(table?: ProcessEntry[]): ProcessEntry[] {
     return membersOf(this.#look(), this.#options.group, table);
+  }
+
+  /** Processes that have cut all ties to it, see `strays`. */
+  strays(): ProcessEntry[] {
+    return strays(this.#options.instance, this.#options.group);
   }
 
   /** Resolves when the first process has ended or nobody is left who could tell; null when the signal comes first. */

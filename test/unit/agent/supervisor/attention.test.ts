@@ -21,6 +21,7 @@ async function watchBlind(run: Parameters<typeof watchRun>[0], interrupt: AbortS
     pids() {
       throw new Error('EMFILE');
     },
+    strays: () => [],
   };
   return watchRun(run, target, systemClock, interrupt, () => undefined).finally(() => server.close());
 }

@@ -102,6 +102,31 @@ describe('ends', () => {
     expect(afterEnd(counted, foreign, exit, 5)).toMatchObject({ crashes: 3, restarts: 0, port: null });
   });
 
+  it('counts as crashes when one port after the other is another process’s, and backs off', () => {
+    const foreign = { kind: 'foreign-port', message: 'port 1 was taken by another process' } as const;
+    const ends = (from: InstanceRecord, count: number) => {
+      const all: InstanceRecord[] = [];
+      for (let last = from; all.length < count; all.push(last)) {
+        last = afterEnd({ ...last, running: true }, foreign, exitOf(exited(0), foreign, last.spec, false, 0), 1000);
+      }
+      return all;
+    };
+    const all = ends(record, 6);
+    expect(all.map(({ nextStartAt }) => nextStartAt)).toEqual([0, 0, 0, 6000, 11_000, 21_000]);
+    expect(all.map(({ crashes, restarts }) => `${crashes} ${restarts}`)).toEqual([
+      '0 0',
+      '0 0',
+      '0 0',
+      '1 1',
+      '2 2',
+      '3 3',
+    ]);
+    const other = afterEnd(all[5]!, itself, exitOf(exited(1), itself, record.spec, false, 0), 1000);
+    expect(ends(other, 1)[0]).toMatchObject({ nextStartAt: 0, crashes: 4 });
+    const once = ends({ ...newRecord(specOf({ restart: 'never' })), running: true }, 4);
+    expect(once.map(({ done }) => done)).toEqual([false, false, false, true]);
+  });
+
   it('does not count an end that no agent saw: the host went down with it', () => {
     const unseen = { kind: 'unseen' } as const;
     const exit = exitOf(exited(0), unseen, record.spec, false, 0);

@@ -154,6 +154,16 @@ describe.runIf(process.platform === 'linux')('supervisor', () => {
     expect(status.restarts).toBe(0);
   });
 
+  it('takes a server that has cut all ties to its command for the instance’s own', async () => {
+    const host = await open();
+    const tree = host.trees.add({ 'server.js': server('process.env.PORT') });
+    const spec = web({ tree, command: `(setsid ${node} server.js &); exec sleep 600` });
+    host.supervisor.apply([spec]);
+    await eventually(() => host.status(spec.id)).toMatchObject({ startedAt: expect.any(String) });
+    const { startedAt } = host.status(spec.id);
+    await host.until(spec.id, { state: 'healthy', startedAt });
+  });
+
   it('takes up what runs after a restart of the agent, without restarting it', async () => {
     const host = await open();
     const specs = [
