@@ -33,7 +33,7 @@ export const waiting = (id: string, memory = 512) =>
 export const creates = () => control.cloud.calls.filter((call) => call === 'create').length;
 export const ready = async (name: string) => {
   const row = await control.store.db.selectFrom('hosts').selectAll().where('name', '=', name).executeTakeFirstOrThrow();
-  control.cloud.set(row.cloud_id!, 'running');
+  if (row.cloud_id !== null) control.cloud.set(row.cloud_id, 'running');
   control.fakeHub.links.add(row.id);
   await control.store.db.updateTable('hosts').set({ state: 'ready' }).where('id', '=', row.id).execute();
   return row;

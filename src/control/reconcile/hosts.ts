@@ -65,6 +65,7 @@ export class HostReconciler {
       this.#control.wake.hosts();
       return;
     }
+    if (host.state === 'ready' && host.cloud_id === null) await this.#find(host, driver);
     if (this.#heardOf(host)) {
       if (host.state === 'unreachable' && this.#control.hub.connected(host.id)) await this.#ready(host);
     } else if (host.state === 'ready' && (await this.#become('unreachable', host))) {
@@ -144,6 +145,16 @@ export class HostReconciler {
     });
   }
 
+  /** The cloud's id of a host whose agent said hello although the answer to its creation was lost. */
+  async #find(host: HostRow, driver: CloudDriver): Promise<string | null> {
+    this.#notBefore.set(host.id, Date.now() + 10_000);
+    const [found, ...doubles] = await driver.findByToken(host.token);
+    // Which of several is the one that talks is not known: removal takes them all.
+    if (!found || doubles.length > 0) return null;
+    await this.#set(host, { cloud_id: found.id, message: null });
+    return found.id;
+  }
+
   #userData(host: HostRow, token: string): AgentUserData {
     const { router, tls } = this.#control.settings;
     const { driver, address, port, tlsPort } = router;
@@ -208,12 +219,12 @@ export class HostReconciler {
     }
   }
 
-  /** The cloud's word; `unknown` where it does not answer: then only the grace counts. */
+  /** The cloud's word; `unknown` where it does not answer or knows no id of it: then only the grace counts. */
   async #stateAtCloud(host: HostRow): Promise<CloudHostState> {
-    if (host.cloud_id === null) return 'gone';
     try {
       const driver = await this.#control.clouds.driver(host.cloud);
-      return (await driver.get(host.cloud_id))?.state ?? 'gone';
+      const id = host.cloud_id ?? (await this.#find(host, driver));
+      return id === null ? 'unknown' : ((await driver.get(id))?.state ?? 'gone');
     } catch (error) {
       await this.#failed(host, error);
       return 'unknown';

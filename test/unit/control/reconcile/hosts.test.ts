@@ -191,6 +191,36 @@ describe('creating', () => {
     expect(await computeHosts()).toContain('host-1 deleting vm-1');
   });
 
+  it('whose answer was lost finds its host although the agent says hello first', async () => {
+    await prepare();
+    control.cloud.afterCreate = () => {
+      throw new PaasError('cloud_ambiguous', 'the connection broke');
+    };
+    await look();
+    const { id } = await ready('host-1');
+    later(5000);
+    await look();
+    expect(await computeHosts()).toEqual(['host-1 ready vm-1']);
+    control.fakeHub.links.delete(id);
+    later(2000);
+    await look();
+    expect(await computeHosts()).toContain('host-1 unreachable vm-1');
+  });
+
+  it('whose host the cloud does not show yet is not given up at a short silence', async () => {
+    await prepare();
+    control.cloud.afterCreate = () => {
+      throw new PaasError('cloud_ambiguous', 'the connection broke');
+    };
+    await look();
+    const { id } = await ready('host-1');
+    control.cloud.hosts.clear();
+    control.fakeHub.links.delete(id);
+    later(5000);
+    for (let i = 0; i < 2; i++) await look();
+    expect(await computeHosts()).toContain('host-1 unreachable -');
+  });
+
   it('starts a host that is there but off', async () => {
     await prepare();
     await look();
