@@ -15,20 +15,24 @@ export interface StreamOptions {
   signal?: AbortSignal;
   /** How long to try to reconnect before giving up with `unavailable`; default 60 s. */
   patienceMs?: number;
+  /** How long a silence is borne, also before the answer begins; default 45 s. */
+  maxSilenceMs?: number;
   /** Told when the connection broke and is tried again. */
   onReconnect?: (reason: string) => void;
 }
 
 export interface EventStreamOptions extends StreamOptions {
   lastEventId?: string;
+  /** The first connection is tried again as later ones are: where what the stream is about has begun already. */
+  hasBegun?: boolean;
 }
 
-/** The server sends a comment every 10 s: so long a silence means that the connection is dead. */
-const maxSilenceMs = 45_000;
+/** The server sends a comment or an empty line every 10 s: so long a silence means that the connection is dead. */
+const defaultSilenceMs = 45_000;
 
 /**
  * Server-sent events of a path. Ends after `event: end` (which it hands out). The first connection fails like a
- * request; later ones are tried again. Throws `interrupted` when the signal aborts.
+ * request, unless `hasBegun`; later ones are tried again. Throws `interrupted` when the signal aborts.
  */
 export async function* streamEvents(
   client: Client,
@@ -43,17 +47,17 @@ export async function* streamEvents(
     if (parser.lastId !== '') headers['Last-Event-ID'] = parser.lastId;
     return client.open({ method: 'GET', path, headers, signal, ...(options.query ? { query: options.query } : {}) });
   };
-  for await (const chunk of chunks(client, connect, options, () => parser.retryMs)) {
-    for (const event of parser.push(chunk)) {
-      yield event;
-      if (event.event === 'end') return;
-    }
+  const read = (chunk: Uint8Array): ServerEvent[] => parser.push(chunk);
+  for await (const event of reconnecting(client, connect, read, options, () => parser.retryMs)) {
+    yield event;
+    if (event.event === 'end') return;
   }
 }
 
 /**
  * Lines of an NDJSON path (logs), as text, in batches. With `follow` it reconnects, sends the last cursor back and
- * leaves out what was handed out before; without, it ends with the answer. Throws an error that the stream carries.
+ * leaves out what was handed out before; without, it ends with the answer. Throws an error that the stream carries;
+ * with `follow`, `unavailable` is tried again like a broken connection.
  */
 export async function* streamLines(
   client: Client,
@@ -71,8 +75,7 @@ export async function* streamLines(
     const query = { ...options.query, ...(options.follow ? { follow: 1 } : {}), cursor };
     return client.open({ method: 'GET', path, headers: { Accept: 'application/x-ndjson' }, query, signal });
   };
-  const source = options.follow ? chunks(client, connect, options) : onceThrough(client, connect, options);
-  for await (const chunk of source) {
+  const read = function* (chunk: Uint8Array): Generator<string[]> {
     const lines = (rest + decoder.decode(chunk, { stream: true })).split('\n');
     rest = lines.pop()!;
     const batch: string[] = [];
@@ -88,7 +91,8 @@ export async function* streamLines(
     }
     if (batch.length > 0) yield batch;
     if (problem) throw problem;
-  }
+  };
+  yield* options.follow ? reconnecting(client, connect, read, options) : onceThrough(client, connect, read, options);
 }
 
 function parseControl(line: string): { cursor?: string; after?: number; error?: PaasError } {
@@ -126,43 +130,52 @@ class RecentLines {
   }
 }
 
+type Connect = (signal: AbortSignal) => Promise<IncomingMessage>;
+/** What bytes that came say. May throw an error that they carry. */
+type Read<T> = (chunk: Uint8Array) => Iterable<T>;
+
 /** One answer to its end. A connection that breaks within cannot be resumed. */
-async function* onceThrough(
+async function* onceThrough<T>(
   client: Client,
-  connect: (signal: AbortSignal) => Promise<IncomingMessage>,
-  { signal = new AbortController().signal }: StreamOptions,
-): AsyncGenerator<Uint8Array> {
+  connect: Connect,
+  read: Read<T>,
+  options: StreamOptions,
+): AsyncGenerator<T> {
+  const { signal = new AbortController().signal, maxSilenceMs = defaultSilenceMs } = options;
   try {
-    yield* await connect(signal);
+    const answer = await answerWithin(maxSilenceMs, connect, signal);
+    for await (const chunk of bytesOf(answer, maxSilenceMs)) yield* read(chunk);
   } catch (error) {
     throw translate(error, client, signal);
   }
 }
 
-/** The bytes of one connection after the other, until the reader stops. */
-async function* chunks(
+/** One connection after the other, until the reader stops. */
+async function* reconnecting<T>(
   client: Client,
-  connect: (signal: AbortSignal) => Promise<IncomingMessage>,
-  options: StreamOptions,
+  connect: Connect,
+  read: Read<T>,
+  options: EventStreamOptions,
   retryMs: () => number | null = () => null,
-): AsyncGenerator<Uint8Array> {
-  const { signal = new AbortController().signal, patienceMs = 60_000 } = options;
-  let wasConnected = false;
+): AsyncGenerator<T> {
+  const { signal = new AbortController().signal, patienceMs = 60_000, maxSilenceMs = defaultSilenceMs } = options;
+  let hasBegun = options.hasBegun === true;
   let failures = 0;
   let brokenAt = 0;
   for (;;) {
     let problem: PaasError;
     try {
-      const answer = await connect(signal);
-      answer.setTimeout(maxSilenceMs, () => answer.destroy(new Error(`nothing came for ${maxSilenceMs / 1000} s`)));
-      wasConnected = true;
-      failures = 0;
-      for await (const chunk of answer) yield chunk as Uint8Array;
+      const answer = await answerWithin(maxSilenceMs, connect, signal);
+      hasBegun = true;
+      for await (const chunk of bytesOf(answer, maxSilenceMs)) {
+        yield* read(chunk);
+        failures = 0;
+      }
       problem = new PaasError('unavailable', 'the platform closed the stream');
     } catch (error) {
       problem = translate(error, client, signal);
     }
-    if (!wasConnected || problem.code !== 'unavailable') throw problem;
+    if (!hasBegun || problem.code !== 'unavailable') throw problem;
     if (failures === 0) brokenAt = Date.now();
     const waitMs = Math.max(retryMs() ?? 0, Math.min(5000, 100 * 2 ** failures)) * (0.5 + Math.random() / 2);
     failures += 1;
@@ -170,6 +183,38 @@ async function* chunks(
     options.onReconnect?.(problem.message);
     await sleep(waitMs, undefined, { signal }).catch(() => undefined);
     throwIfAborted(signal);
+  }
+}
+
+/** The head of an answer. Throws `unavailable` when it does not come in time. */
+async function answerWithin(maxSilenceMs: number, connect: Connect, signal: AbortSignal): Promise<IncomingMessage> {
+  const late = new AbortController();
+  const timer = setTimeout(() => late.abort(), maxSilenceMs);
+  try {
+    return await connect(AbortSignal.any([signal, late.signal]));
+  } catch (error) {
+    if (!late.signal.aborted) throw error;
+    throw new PaasError('unavailable', `the platform did not begin to answer within ${maxSilenceMs / 1000} s`, {
+      hint: 'Try again; if it stays so, look at the platform and at any proxy before it.',
+      cause: error,
+    });
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** The bytes of an answer. A reader who takes long is no silence. */
+async function* bytesOf(answer: IncomingMessage, maxSilenceMs: number): AsyncGenerator<Uint8Array> {
+  const cut = (): void => void answer.destroy(new Error(`nothing came for ${maxSilenceMs / 1000} s`));
+  let timer = setTimeout(cut, maxSilenceMs);
+  try {
+    for await (const chunk of answer) {
+      clearTimeout(timer);
+      yield chunk as Uint8Array;
+      timer = setTimeout(cut, maxSilenceMs);
+    }
+  } finally {
+    clearTimeout(timer);
   }
 }
 

@@ -166,6 +166,22 @@ describe('lines', () => {
     expect(found).toEqual([1, 2, 3, 1, 3]);
   });
 
+  it('are followed again when the platform says that it cannot show them now, but not for ever', async () => {
+    const busy = `${JSON.stringify({ error: new PaasError('unavailable', '4 searches are under way') })}\n`;
+    const found = await followed(2, [
+      (response) => response.write(`${line(1)}\n{"cursor":"c1"}\n`, () => response.destroy()),
+      (response) => response.end(busy),
+      (response) => response.write(`${line(2)}\n`),
+    ]);
+    expect(found).toEqual([1, 2]);
+    platform.handle((_seen, response) => response.end(busy));
+    await expect(lines({ follow: true, patienceMs: 300 })).rejects.toMatchObject({
+      code: 'unavailable',
+      message: '4 searches are under way',
+    });
+    await expect(lines()).rejects.toMatchObject({ code: 'unavailable' });
+  });
+
   it('are followed over reconnections without loss or doubling', async () => {
     const found = await followed(6, [
       (response) =>
