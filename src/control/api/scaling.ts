@@ -182,9 +182,10 @@ async function restartSome(call: Call<unknown>, app: AppRow, which: string): Pro
       hint: `See \`paas ps${appFlags(app)}\`.`,
     });
   const ids = chosen.map((row) => row.id);
+  const types = [...new Set(chosen.map((row) => row.process_type))];
   const answer = await call.commit(async (trx) => {
     await trx.updateTable('instances').set({ replacing: 1 }).where('id', 'in', ids).execute();
-    return { deployment: await waited(trx, call, app) };
+    return { deployment: await waited(trx, call, app, types) };
   });
   await audit(call, 'app.restart', app, `restarted ${which}`, { deployment: answer.deployment.id });
   control.wake.app(app.id);
@@ -192,11 +193,12 @@ async function restartSome(call: Call<unknown>, app: AppRow, which: string): Pro
 }
 
 /** A restart beside whatever is under way: it has come when nothing is left that is to be replaced. */
-async function waited(trx: Trx, call: Call<unknown>, app: AppRow) {
+async function waited(trx: Trx, call: Call<unknown>, app: AppRow, types?: readonly string[]) {
   const row = await insertDeployment(trx, app.id, {
     kind: 'restart',
     actor: call.principal.name,
     state: 'rolling',
+    ...(types ? { request: JSON.stringify(types) } : {}),
     ...(app.release === null ? {} : { release: app.release }),
   });
   return presentDeployment(call.control, row, trx);

@@ -19,7 +19,7 @@ export interface NewDeployment {
   kind: DeploymentKind;
   actor: string;
   state: DeploymentRow['state'];
-  /** Sealed by whoever gives it. */
+  /** Of a push: all of it, sealed by whoever gives it. Of a scale or restart: process types, as JSON. */
   request?: string;
   release?: number;
 }

@@ -8,6 +8,7 @@ import type { DeploymentRow } from '../store/schema.ts';
 import { capacityProblem } from './capacity.ts';
 import { hostTrouble, lastLines } from './evidence.ts';
 import { lookBeside, stableOf } from './gray.ts';
+import { judgeTargets } from './targets.ts';
 
 export async function judgeConvergence(
   control: Control,
@@ -18,35 +19,36 @@ export async function judgeConvergence(
   const app = await control.store.db.selectFrom('apps').selectAll().where('id', '=', appId).executeTakeFirst();
   if (!app) return;
   const { instances: all } = await control.engine.observe(appId);
-  const instances = stableOf(app, all);
-  const staying = instances.filter((instance) => !instance.leaving);
-  const wanted = Object.entries(await wantedInstances(control.store.db, app));
+  const stable = stableOf(app, all);
+  const wanted = await wantedInstances(control.store.db, app);
   const stopped = app.state !== 'active' || app.release === null;
-  const reached = wanted.every(([type, target]) => {
-    const routed = staying.filter(
-      (i) => i.processType === type && i.state === 'healthy' && i.ready && control.routing.reaches(appId, i),
-    );
-    return routed.length >= target;
-  });
   // During a rollout old and new stand side by side; outside of it, nothing may be left that is on its way out.
   const rolling = app.active_deployment !== null;
-  const quiet =
-    !staying.some((i) => i.replacing) &&
-    (rolling || (instances.length === staying.length && (!stopped || staying.length === 0)));
-  // What becomes of the new release's own instances is the rollout's matter: it goes back by itself.
-  const failing = staying.find(
-    (i) => !i.wasHealthy && failureOf(i) !== null && (!rolling || (i.release === app.release && i.epoch === app.epoch)),
-  );
+  const look = (isMeant: (type: string) => boolean) => {
+    const instances = stable.filter((i) => isMeant(i.processType));
+    const staying = instances.filter((i) => !i.leaving);
+    const quiet =
+      !staying.some((i) => i.replacing) &&
+      (rolling || (instances.length === staying.length && (!stopped || staying.length === 0)));
+    const targets = Object.fromEntries(Object.entries(wanted).filter(([type]) => isMeant(type)));
+    const { reached, failed } = judgeTargets(staying, targets, {
+      serves: (i) => control.routing.reaches(appId, i),
+      // What becomes of the new release's own instances is the rollout's matter: it goes back by itself.
+      counts: (i) => !rolling || (i.release === app.release && i.epoch === app.epoch),
+    });
+    return { there: reached && quiet, failed };
+  };
   for (const deployment of waiting) {
+    const types = askedTypes(deployment);
+    const isMeant = (type: string): boolean => types === null || types.includes(type);
     const isBack = deployment.kind !== 'rollback' || !rolling;
-    const beside = await lookBeside(control, app, deployment);
-    const { there, failed } = beside ?? { there: reached && quiet && isBack, failed: failing };
-    if (there) await end(control, deployment);
+    const { there, failed } = (await lookBeside(control, app, deployment)) ?? look(isMeant);
+    if (there && isBack) await end(control, deployment);
     else if (failed && !stopped) {
       const name = `${failed.processType}.${failed.ordinal}`;
       const lines = await lastLines(control, appId, { instance: failed.id, n: 20 });
       const trouble = hostTrouble(failed);
-      const what = trouble ? 'cannot start' : 'does not become healthy';
+      const what = trouble ? 'cannot start' : `does not ${failed.wasHealthy ? 'stay' : 'become'} healthy`;
       const todo = trouble?.hint ?? `Read \`paas logs -a ${app.name} --instance ${name}\`.`;
       const text = `${name} of v${failed.release} ${what}: ${failureOf(failed) ?? ''}.`;
       const error = new PaasError(trouble?.code ?? 'unhealthy', text, {
@@ -55,11 +57,19 @@ export async function judgeConvergence(
       });
       await end(control, deployment, error);
     } else {
-      const problem = await capacityProblem(control, appId, all);
+      const problem = await capacityProblem(
+        control,
+        appId,
+        all.filter((i) => isMeant(i.processType)),
+      );
       if (problem) await end(control, deployment, problem);
     }
   }
 }
+
+/** The process types that a scale or restart spoke of: what becomes of others does not hold it up. null: all. */
+const askedTypes = ({ kind, request }: DeploymentRow): string[] | null =>
+  (kind === 'scale' || kind === 'restart') && request !== '' ? (JSON.parse(request) as string[]) : null;
 
 async function end(control: Control, deployment: DeploymentRow, error?: PaasError): Promise<void> {
   const app = await control.store.db

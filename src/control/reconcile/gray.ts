@@ -6,9 +6,10 @@ import { formationOf } from '../deploy/apps.ts';
 import { beside, grayOf } from '../deploy/gray.ts';
 import type { ReleaseProcesses } from '../deploy/types.ts';
 import { releaseRow } from '../deploy/push.ts';
-import { decide, failureOf, settle, type RolloutDecision, type RolloutInput } from '../rollout/machine.ts';
+import { decide, settle, type RolloutDecision, type RolloutInput } from '../rollout/machine.ts';
 import { withStandIns } from '../rollout/stand-ins.ts';
 import type { AppRow, DeploymentRow } from '../store/schema.ts';
+import { judgeTargets } from './targets.ts';
 
 /** The instances of an app without those of its gray releases, which rollouts and steady state must not touch. */
 export async function observeStable(control: Control, app: AppRow): Promise<ObservedInstance[]> {
@@ -88,12 +89,8 @@ export async function lookBeside(
   const { instances } = await control.engine.observe(app.id);
   const own = instances.filter((instance) => instance.release === release);
   const staying = own.filter((instance) => !instance.leaving);
-  const there = Object.entries(counts).every(([type, count]) => {
-    const serving = staying.filter(
-      (i) => i.processType === type && i.state === 'healthy' && i.ready && control.routing.reaches(app.id, i),
-    );
-    return serving.length >= (app.state === 'active' ? count : 0);
+  const { reached, failed } = judgeTargets(staying, app.state === 'active' ? counts : {}, {
+    serves: (instance) => control.routing.reaches(app.id, instance),
   });
-  const failed = staying.find((instance) => !instance.wasHealthy && failureOf(instance) !== null);
-  return { there: there && staying.length === own.length, failed };
+  return { there: reached && staying.length === own.length, failed };
 }
