@@ -7,7 +7,8 @@ import { activate, insertDeployment, presentDeployment } from '../deploy/deploym
 import { cancelUselessBuilds, supersedeQueued, underWay } from '../deploy/during.ts';
 import { comparePush, describePush, type Push } from '../deploy/push.ts';
 import { buildHostFacts, planSource } from '../deploy/source.ts';
-import { sameJson } from '../deploy/diff.ts';
+import { own, sameJson } from '../deploy/diff.ts';
+import { refuseTooLarge } from '../deploy/scale.ts';
 import { pushOf, requestPlace } from '../reconcile/advance.ts';
 import type { Trx } from '../store/open.ts';
 import type { AppRow, DeploymentRow } from '../store/schema.ts';
@@ -15,6 +16,7 @@ import type { Call } from './define.ts';
 import { audit, nameOf, refuseDestroying } from './naming.ts';
 
 export async function plan(control: Control, name: AppName, body: Push) {
+  refuseTooLargeOnes(control, body);
   const app = await findApp(control.store.db, name);
   const facts = await buildHostFacts(control);
   if (!facts) return describePush(name, app, body, null, null);
@@ -29,6 +31,7 @@ export async function push(call: Call<Push>): Promise<unknown> {
     if (!dnsLabel.test(part))
       throw new PaasError('usage', `\`${part}\` is no name: use a-z, 0-9 and -, at most 63 characters.`);
   }
+  refuseTooLargeOnes(control, body);
   await control.blobs.assertComplete(body.source.tree);
   const known = await findApp(control.store.db, name);
   if (known) refuseDestroying(known);
@@ -69,6 +72,14 @@ export async function push(call: Call<Push>): Promise<unknown> {
   });
   control.wake.app(app.id);
   return made.deployment;
+}
+
+/** What is kept running would wait in its rollout, and runs of a schedule for ever. */
+function refuseTooLargeOnes(control: Control, { spec, overrides }: Push): void {
+  for (const [type, { memoryMb }] of Object.entries({ ...spec.processes, ...overrides })) {
+    const asked = memoryMb ?? own(spec.processes, type)?.memoryMb;
+    if (asked !== undefined) refuseTooLarge(type, asked, control.settings.cluster);
+  }
 }
 
 /** A push of the same that is under way, so that a repeated command does not begin anew. One that goes back is none. */

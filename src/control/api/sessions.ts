@@ -8,6 +8,7 @@ import { newId } from '../../shared/ids.ts';
 import { launchArgv, launchLine, shellQuote } from '../../stacks/support/launch.ts';
 import { instanceSpec, releaseFacts } from '../agents/assignments.ts';
 import { runOnce } from '../deploy/once.ts';
+import { refuseTooLarge } from '../deploy/scale.ts';
 import type { AppRow } from '../store/schema.ts';
 import { endpoint, type Call, type Endpoint } from './define.ts';
 import { appOf, appPath, audit } from './naming.ts';
@@ -65,6 +66,7 @@ async function run(call: Call<Request>, app: AppRow): Promise<unknown> {
   if (app.release === null)
     throw new PaasError('conflict', `${app.name} has no release yet.`, { hint: '`paas push` makes one.' });
   const memoryMb = body.memoryMb ?? defaultMemoryMb;
+  refuseTooLarge('run', memoryMb, control.settings.cluster);
   const facts = await releaseFacts(control, app.id, app.release);
   if (!facts) throw new PaasError('not_found', `The release v${app.release} is gone.`);
   const { profile } = facts.image;

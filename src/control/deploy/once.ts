@@ -108,6 +108,20 @@ export async function endOnce(trx: Trx, appId: string, tag: string): Promise<voi
   await raiseGenerations(trx, await leave(trx, ids));
 }
 
+/** Ends what waits for a host to run once: the app stops. What runs comes to its own end. */
+export async function endWaiting(trx: Trx, appId: string): Promise<void> {
+  const rows = await trx
+    .selectFrom('instances')
+    .select('id')
+    .where('app_id', '=', appId)
+    .where('command', 'is not', null)
+    .where('host_id', 'is', null)
+    .where('ended_at', 'is', null)
+    .execute();
+  const ids = rows.map(({ id }) => id);
+  await leave(trx, ids);
+}
+
 /** Whether a one-off of this process type with another tag has not ended yet. */
 export async function othersRun(control: Control, appId: string, processType: string, tag: string): Promise<boolean> {
   const row = await control.store.db

@@ -41,12 +41,7 @@ export function scaleFormation(before: Formation, request: ScaleRequest, limits:
       );
     if (instances > 1000) throw new PaasError('usage', `${type} may have at most 1000 instances.`);
     const memoryMb = wish.memoryMb ?? present.memoryMb;
-    if (memoryMb > limits.hostMemoryMb) {
-      throw new PaasError(
-        'no_capacity',
-        `${type} asks for ${memoryMb} MiB, but a host has ${limits.hostMemoryMb} MiB.`,
-      );
-    }
+    refuseTooLarge(type, memoryMb, limits);
     const cpu = wish.cpu === undefined ? present.cpu : wish.cpu;
     if (instances !== present.instances) changed.push(`${type} ${present.instances} -> ${instances}`);
     if (memoryMb !== present.memoryMb) changed.push(`${type} memory ${present.memoryMb}M -> ${memoryMb}M`);
@@ -55,4 +50,10 @@ export function scaleFormation(before: Formation, request: ScaleRequest, limits:
     formation[type] = { ...present, instances, memoryMb, cpu };
   }
   return { formation, changed, rolls };
+}
+
+/** @throws PaasError no_capacity where no host could ever hold it */
+export function refuseTooLarge(what: string, memoryMb: number, { hostMemoryMb }: { hostMemoryMb: number }): void {
+  if (memoryMb <= hostMemoryMb) return;
+  throw new PaasError('no_capacity', `${what} asks for ${memoryMb} MiB, but a host has ${hostMemoryMb} MiB.`);
 }

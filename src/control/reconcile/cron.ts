@@ -47,6 +47,20 @@ async function startDue(
   const due = lastDue(schedule, now);
   // What was due before the schedule was there is not caught up with.
   if (due === null || !(await claim(control, app.id, processType, due)) || isNew) return;
+  const record = (kind: string, message: string) =>
+    control.events.record({
+      kind,
+      actor: 'platform',
+      app: { id: app.id, name: app.name },
+      target: processType,
+      message,
+    });
+  const waiting = await waitingRun(control, app.id, processType);
+  if (waiting !== undefined) {
+    const why = `its run ${processType}.${waiting} still waits for a host with room`;
+    await record('cron.skipped', `${processType} was left out by its schedule ${schedule}: ${why}`);
+    return;
+  }
   await runOnce(control, app.id, {
     release: app.release,
     epoch: app.epoch,
@@ -56,13 +70,21 @@ async function startDue(
     memoryMb: formationOf(app)[processType]?.memoryMb ?? defaultMemoryMb,
     tag: `cron/${processType}/${due}`,
   });
-  await control.events.record({
-    kind: 'cron.started',
-    actor: 'platform',
-    app: { id: app.id, name: app.name },
-    target: processType,
-    message: `${processType} was started by its schedule ${schedule}`,
-  });
+  await record('cron.started', `${processType} was started by its schedule ${schedule}`);
+}
+
+/** Number of a run that waits for a host: more beside it would only pile up, and all start at once when one comes. */
+async function waitingRun(control: Control, appId: string, processType: string): Promise<number | undefined> {
+  const row = await control.store.db
+    .selectFrom('instances')
+    .select('ordinal')
+    .where('app_id', '=', appId)
+    .where('process_type', '=', processType)
+    .where('kind', '=', 'cron')
+    .where('host_id', 'is', null)
+    .where('ended_at', 'is', null)
+    .executeTakeFirst();
+  return row?.ordinal;
 }
 
 /** Records a time of a schedule; true when it was not recorded before. */

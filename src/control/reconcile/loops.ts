@@ -118,7 +118,10 @@ export class Loops {
     if (assignment) control.hub.send(hostId, { type: 'assignment', assignment });
   }
 
-  /** One-offs that wait for a host: tried again here, since no app's workload holds them. */
+  /**
+   * One-offs that wait for a host, the oldest first: tried again here, since no app's workload holds them. Where one finds
+   * no room, none that is as large is tried: each try reads all instances, and there may be many that wait.
+   */
   async #wakeOnceOffs(): Promise<void> {
     const control = this.#control();
     const rows = await control.store.db
@@ -127,8 +130,12 @@ export class Loops {
       .where('ended_at', 'is', null)
       .where('host_id', 'is', null)
       .where('command', 'is not', null)
+      .orderBy('created_at')
       .execute();
-    for (const row of rows) await control.placeOnce(row);
+    let tooLarge = Infinity;
+    for (const row of rows) {
+      if (row.memory_mb < tooLarge && !(await control.placeOnce(row))) tooLarge = row.memory_mb;
+    }
   }
 
   async stop(): Promise<void> {

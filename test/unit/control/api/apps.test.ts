@@ -1,5 +1,6 @@
 /** Commands for a whole app that meet another one on their way. */
 import { afterEach, describe, expect, it } from 'vitest';
+import { runOnce } from '../../../../src/control/deploy/once.ts';
 import { appUrl } from '../../../support/api.ts';
 import { Matrix, pushBody } from '../rollout/matrix-world.ts';
 
@@ -117,4 +118,51 @@ it('a push that meets a destroy on its way is refused, and is not lost with the 
   const answer = await m.post('/pushes', await pushBody(m.control, 'two'));
   expect(answer).toMatchObject({ status: 409 });
   expect(await m.active()).toBeUndefined();
+});
+
+it('stop ends the one-offs that wait for a host, and leaves those alone that run', async () => {
+  m = await Matrix.in('steady');
+  const { release, epoch } = (await m.appIfAny())!;
+  const once = { release: release!, epoch, processType: 'run', kind: 'task', command: 'true' } as const;
+  await runOnce(m.control, m.appId, { ...once, memoryMb: 64, tag: 'runs' });
+  await runOnce(m.control, m.appId, { ...once, memoryMb: 100_000, tag: 'waits' });
+  await stop();
+  const rows = await m.control.store.db.selectFrom('instances').selectAll().where('command', 'is not', null).execute();
+  expect(rows.map((row) => [row.restart_token, row.ended_at === null])).toEqual([
+    ['runs', true],
+    ['waits', false],
+  ]);
+});
+
+describe('what no host could ever hold', () => {
+  const refusal = {
+    code: 'no_capacity',
+    body: { error: { message: expect.stringContaining('100000 MiB') as string } },
+  };
+  const made = async () => [await m.open(), await m.control.store.db.selectFrom('instances').selectAll().execute()];
+
+  it.each(['cron', 'web'])('is refused with the push or its plan (%s)', async (kind) => {
+    m = await Matrix.in('steady');
+    const before = await made();
+    const body = await pushBody(m.control, 'two');
+    const large = { kind, command: './run', memoryMb: 100_000, ...(kind === 'cron' ? { schedule: '* * * * *' } : {}) };
+    const spec = { ...body.spec, processes: { ...body.spec.processes, large } };
+    for (const path of ['/pushes', '/plans']) {
+      expect(await m.post(path, { ...body, spec })).toMatchObject(refusal);
+      const overrides = { web: { memoryMb: 100_000 } };
+      expect(await m.post(path, { ...body, overrides })).toMatchObject(refusal);
+      // The flag counts, not the manifest.
+      if (path === '/plans')
+        expect((await m.post(path, { ...body, spec, overrides: { large: { memoryMb: 64 } } })).code).toBeUndefined();
+    }
+    expect(await made()).toEqual(before);
+  });
+
+  it.each([true, false])('is refused as a one-off (detached: %s)', async (detach) => {
+    m = await Matrix.in('steady');
+    const before = await made();
+    const run = { kind: 'run', argv: ['true'], detach, memoryMb: 100_000 };
+    expect(await m.post('/sessions', run)).toMatchObject(refusal);
+    expect(await made()).toEqual(before);
+  });
 });

@@ -69,6 +69,23 @@ describe('schedules', () => {
     expect(await runs()).toEqual([]);
   });
 
+  it('start no run while the last one waits for a host, and say so', async () => {
+    const spec = { processes: { nightly: { kind: 'cron', command: './run', schedule: '* * * * *', memoryMb: 4000 } } };
+    await life.pushApp(world, { spec });
+    for (const minute of ['00', '01', '02', '03', '04']) await reconcileCron(control, at(`03:${minute}:00`));
+    expect(await runs()).toEqual(['nightly.1 v1 h1', 'nightly.2 v1 waits']);
+    const skipped = (await control.events.list({})).filter(({ kind }) => kind === 'cron.skipped');
+    expect(skipped.map(({ message }) => message)).toEqual([
+      expect.stringMatching(/nightly was left out.*nightly\.2.*waits for a host/),
+      expect.stringMatching(/nightly\.2/),
+    ]);
+    await addHost(control, 'h2');
+    await reconcileCron(control, at('03:05:00'));
+    await control.placeOnce((await control.store.db.selectFrom('instances').selectAll().execute())[1]!);
+    await reconcileCron(control, at('03:06:00'));
+    expect(await runs()).toEqual(['nightly.1 v1 h1', 'nightly.2 v1 h2', 'nightly.3 v1 waits']);
+  });
+
   it('are refused with the push when they are none', async () => {
     const failed = await push('every now and then');
     expect(JSON.parse(failed.error!)).toMatchObject({

@@ -1,8 +1,10 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { runOnce } from '../../../../src/control/deploy/once.ts';
 import { Loops } from '../../../../src/control/reconcile/loops.ts';
 import { defaultTiming } from '../../../../src/control/settings.ts';
 import { StoredNonces } from '../../../../src/control/store/nonces.ts';
 import { addHost, addRouter, makeControl, type TestControl } from '../../../support/control.ts';
+import { appRow } from '../../../support/rows.ts';
 
 let control: TestControl;
 let loops: Loops;
@@ -43,4 +45,24 @@ describe('maintenance', () => {
     await stopping;
     expect(collect).toHaveBeenCalledTimes(1);
   });
+});
+
+it('tries one of many one-offs that find no room, and all that are smaller', async () => {
+  await control.store.db.insertInto('apps').values(appRow('app_1')).execute();
+  const once = { release: 1, epoch: 0, processType: 'run', kind: 'task', command: 'true' } as const;
+  for (let i = 0; i < 20; i++) await runOnce(control, 'app_1', { ...once, memoryMb: 5000, tag: `large${i}` });
+  await control.store.db.updateTable('hosts').set({ draining: 1 }).execute();
+  for (const tag of ['small', 'smaller']) await runOnce(control, 'app_1', { ...once, memoryMb: 64, tag });
+  await control.store.db.updateTable('hosts').set({ draining: 0 }).execute();
+  const tried = vi.spyOn(control, 'placeOnce');
+  await loops.start();
+  await loops.stop();
+  const waiting = await control.store.db
+    .selectFrom('instances')
+    .select('restart_token')
+    .where('host_id', 'is', null)
+    .execute();
+  expect(waiting).toHaveLength(20);
+  expect(waiting.map((row) => row.restart_token)).not.toContain('smaller');
+  expect(tried.mock.calls.length).toBeLessThan(10);
 });
