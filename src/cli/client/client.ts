@@ -147,5 +147,5 @@ function parseBySchema<T>({ method, path }: ClientRequest<T>, schema: Schema<T>,
 }
 
 export function throwIfAborted(signal: AbortSignal | undefined): void {
-  if (signal?.aborted) throw new PaasError('interrupted', 'interrupted', { cause: signal.reason });
+  if (signal?.aborted) throw new PaasError('interrupted', 'Interrupted.', { hint: '', cause: signal.reason });
 }

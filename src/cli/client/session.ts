@@ -37,7 +37,7 @@ function opened(socket: WebSocket, client: Client, signal: AbortSignal | undefin
       act();
     };
     const aborted = (): void => {
-      settle(() => reject(new PaasError('interrupted', 'interrupted')));
+      settle(() => reject(new PaasError('interrupted', 'Interrupted.', { hint: '' })));
     };
     signal?.addEventListener('abort', aborted);
     // Messages may arrive with the answer: hold them until the caller listens.

@@ -4,6 +4,7 @@ import { PaasError } from '../../shared/errors.ts';
 import type { AppScope, Context } from '../command/context.ts';
 import { appCommand } from '../command/define.ts';
 import { waitFlags, yesFlag } from '../command/flags.ts';
+import { change } from '../deploy/done.ts';
 import { Progress } from '../ui/progress.ts';
 import { confirm } from '../ui/prompt.ts';
 
@@ -22,7 +23,7 @@ export default appCommand(
       word: app.name,
       signal,
     });
-    await client.request({ method: 'DELETE', path: app.path, signal });
+    await change(context, 'DELETE', '');
     const done = flags['no-wait'] ? 'destroying' : 'destroyed';
     if (!flags['no-wait']) await waitUntilGone(context, app, flags.timeout ?? 120_000);
     ui.show({ app: app.name, project: app.project, environment: app.environment, state: done }, () => {
@@ -32,24 +33,31 @@ export default appCommand(
   },
 );
 
-async function waitUntilGone({ ui, client, signal }: Context, app: AppScope, timeoutMs: number): Promise<void> {
-  const progress = new Progress(ui);
+async function waitUntilGone(context: Context, app: AppScope, timeoutMs: number): Promise<void> {
+  const progress = new Progress(context.ui);
   const deadline = Date.now() + timeoutMs;
+  const hint = `It goes on; \`paas app${app.flags}\` shows whether it is still there.`;
   progress.at(`Stopping ${app.name} and removing it`);
   try {
-    for (let waitMs = 50; ; waitMs = Math.min(500, waitMs * 2)) {
-      try {
-        await client.request({ method: 'GET', path: app.path, signal });
-      } catch (error) {
-        if (error instanceof PaasError && error.code === 'not_found') return;
-        throw error;
-      }
-      const hint = `It goes on; \`paas app${app.flags}\` shows whether it is still there.`;
+    for (let waitMs = 50; !(await isGone(context, app, waitMs)); waitMs = Math.min(500, waitMs * 2)) {
       if (Date.now() > deadline)
         throw new PaasError('timeout', `Waited ${timeoutMs / 1000} s for ${app.name} to be removed.`, { hint });
-      await sleep(waitMs, undefined, { signal });
     }
+  } catch (cause) {
+    if (!context.signal.aborted) throw cause;
+    throw new PaasError('interrupted', `Stopped waiting for ${app.name} to be removed.`, { hint, cause });
   } finally {
     progress.stop();
+  }
+}
+
+async function isGone({ client, signal }: Context, app: AppScope, waitMs: number): Promise<boolean> {
+  try {
+    await sleep(waitMs, undefined, { signal });
+    await client.request({ method: 'GET', path: app.path, signal });
+    return false;
+  } catch (error) {
+    if (error instanceof PaasError && error.code === 'not_found') return true;
+    throw error;
   }
 }

@@ -23,7 +23,9 @@ export default appCommand(
     const { detach, memory } = flags;
     const tty = detach ? undefined : terminalOf(context);
     const body = { kind: 'run', argv: command, detach, tty, memoryMb: memory };
-    const answer = await client.request<SessionAnswer>({ method: 'POST', path: `${app.path}/sessions`, body, signal });
+    const request = { method: 'POST', path: `${app.path}/sessions`, body } as const;
+    // Detached, it begins here: Ctrl-C has to leave no doubt whether it has. Otherwise it begins when we attach to it.
+    const answer = await client.request<SessionAnswer>(detach ? request : { ...request, signal });
     if (!detach) {
       const code = await attach(context, answer, tty !== undefined);
       if (ui.json) await ui.write(JSON.stringify({ exit: code }) + '\n');

@@ -10,9 +10,9 @@ import { settle, type WaitFlags } from './follow.ts';
  */
 export function change<T>(
   { client, app }: Context & { app: AppScope },
-  method: 'POST' | 'PATCH',
+  method: 'POST' | 'PATCH' | 'DELETE',
   path: string,
-  body: unknown,
+  body?: unknown,
 ): Promise<T> {
   return client.request<T>({ method, path: `${app.path}${path}`, body });
 }

@@ -140,7 +140,8 @@ export async function push(
     onRetry: () => progress.say('The connection broke; trying again from where it broke.'),
   });
   const body = requestOf(tree.root, wish, prepared);
-  const deployment = await client.request<Deployment>({ method: 'POST', path: `${app.path}/pushes`, body, signal });
+  // Ctrl-C takes effect after the answer, so that it is never unknown whether a deployment was begun.
+  const deployment = await client.request<Deployment>({ method: 'POST', path: `${app.path}/pushes`, body });
   return { deployment, sent };
 }
 

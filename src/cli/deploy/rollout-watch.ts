@@ -6,6 +6,7 @@ import type { AppScope, Context } from '../command/context.ts';
 import { flag } from '../command/flags.ts';
 import { paintState } from '../ui/states.ts';
 import { ago } from '../ui/times.ts';
+import { wayBack } from './follow.ts';
 import { showRollout } from './rollout.ts';
 
 type AppContext = Context & { app: AppScope };
@@ -34,11 +35,16 @@ export async function watchRollout(context: AppContext, watch: boolean): Promise
   let shown = '';
   /** Rollouts and deployments that were under way while this watched. */
   const seen = new Set<string>();
+  let last: RolloutResponse = { rollout: null, deployment: null };
+  const unlessStopped = <T>(work: Promise<T>): Promise<T> =>
+    work.catch((error: unknown) => {
+      throw watch && signal.aborted ? stopped(app, last) : error;
+    });
   for (;;) {
-    const [now, instances] = await Promise.all([get<RolloutResponse>('/rollout'), get<InstanceRow[]>('/instances')]);
-    const { rollout, deployment } = now;
-    const rolling = rollout !== null && !over.has(rollout.state) ? rollout : null;
-    const unfinished = deployment?.finishedAt === null ? deployment : null;
+    const look = Promise.all([get<RolloutResponse>('/rollout'), get<InstanceRow[]>('/instances')]);
+    const [now, instances] = await unlessStopped(look);
+    last = now;
+    const { rolling, unfinished } = underWay(now);
     for (const one of [rolling, unfinished]) if (one) seen.add(one.id);
     const ended = !rolling && !unfinished;
     const facts = JSON.stringify([now, instances.map(({ id, state, ready }) => [id, state, ready])]);
@@ -53,12 +59,24 @@ export async function watchRollout(context: AppContext, watch: boolean): Promise
     shown = facts;
     if (failure) throw failure;
     if (!watch || ended) return 0;
-    await sleep(lookEveryMs, undefined, { signal }).catch(() => {
-      throw new PaasError('interrupted', `Stopped watching; the rollout of ${app.name} goes on.`, {
-        hint: `\`paas rollout cancel${app.flags}\` takes it back.`,
-      });
-    });
+    await unlessStopped(sleep(lookEveryMs, undefined, { signal }));
   }
+}
+
+function underWay({ rollout, deployment }: RolloutResponse) {
+  return {
+    rolling: rollout !== null && !over.has(rollout.state) ? rollout : null,
+    unfinished: deployment?.finishedAt === null ? deployment : null,
+  };
+}
+
+/** @param last what was known at last */
+function stopped(app: AppScope, last: RolloutResponse): PaasError {
+  const { rolling, unfinished } = underWay(last);
+  if (!rolling && !unfinished) return new PaasError('interrupted', 'Stopped watching.', { hint: '' });
+  return new PaasError('interrupted', `Stopped watching; what is under way of ${app.name} goes on.`, {
+    hint: wayBack(app, { kind: unfinished?.kind ?? 'push', rollout: rolling }),
+  });
 }
 
 function show(context: AppContext, now: RolloutResponse, instances: readonly InstanceRow[]): void {

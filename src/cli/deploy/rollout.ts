@@ -5,6 +5,7 @@ import { appCommand, type Command } from '../command/define.ts';
 import { paintState } from '../ui/states.ts';
 import { ago } from '../ui/times.ts';
 import { showAnalysis } from '../ui/traffic.ts';
+import { change } from './done.ts';
 
 const waits: Partial<Record<DeploymentState, string>> = {
   queued: 'what is under way before it',
@@ -67,13 +68,8 @@ function canaryPairs(canary: RolloutView['canary']): [string, string][] {
 /** `paas rollout pause`, `continue`, `cancel`. */
 export function steeringCommand(verb: 'pause' | 'continue' | 'cancel', summary: string, done: string): Command {
   return appCommand({ summary }, async (context) => {
-    const { client, signal, app, ui } = context;
-    const now = await client.request<RolloutResponse>({
-      method: 'POST',
-      path: `${app.path}/rollout/${verb}`,
-      body: {},
-      signal,
-    });
+    const { app, ui } = context;
+    const now = await change<RolloutResponse>(context, 'POST', `/rollout/${verb}`, {});
     ui.show({ ...now }, () => ui.line(`${done} \`paas rollout status${app.flags}\` shows how it goes.`));
     return 0;
   });

@@ -94,7 +94,8 @@ const noSuchRef = (repository: RepositoryUrl, ref: string, cause: unknown): Paas
   });
 
 function failure(error: unknown, repository: RepositoryUrl, signal: AbortSignal | undefined): PaasError {
-  if (signal?.aborted) return new PaasError('interrupted', 'Interrupted while git was at work.', { cause: error });
+  if (signal?.aborted)
+    return new PaasError('interrupted', 'Interrupted while git was at work.', { hint: '', cause: error });
   if (errnoOf(error) === 'ENOENT' || (error instanceof Error && error.message.includes('ENOENT')))
     return new PaasError('unsupported', 'git is not installed on this machine.', {
       hint: 'Install git.',

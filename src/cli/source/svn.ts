@@ -75,7 +75,7 @@ async function svn(
 
 function failure(error: unknown, repository: RepositoryUrl): PaasError {
   if (!(error instanceof ExecaError) || typeof error.stderr !== 'string') throw error;
-  if (error.isCanceled) return new PaasError('interrupted', 'Interrupted while svn was at work.');
+  if (error.isCanceled) return new PaasError('interrupted', 'Interrupted while svn was at work.', { hint: '' });
   if (error.code === 'ENOENT')
     return new PaasError('unsupported', 'svn is not installed on this machine.', { hint: 'Install subversion.' });
   const secrets = repository.credentials ? [repository.credentials.password] : [];

@@ -257,5 +257,5 @@ async function patiently<T>(
 }
 
 function throwIfAborted(signal: AbortSignal | undefined): void {
-  if (signal?.aborted) throw new PaasError('interrupted', 'Interrupted while the source was being sent.');
+  if (signal?.aborted) throw new PaasError('interrupted', 'Interrupted while the source was being sent.', { hint: '' });
 }

@@ -68,7 +68,8 @@ export async function walkTree(base: string, options: WalkOptions = {}): Promise
     while (pass.next().done !== true) {
       options.onProgress?.(walk.tree.files, walk.tree.hashedBytes);
       await setImmediate();
-      if (options.signal?.aborted) throw new PaasError('interrupted', 'Interrupted while the source was being read.');
+      if (options.signal?.aborted)
+        throw new PaasError('interrupted', 'Interrupted while the source was being read.', { hint: '' });
     }
     throwRefused(walk.refused);
     if (attempt > 1) walk.tree.learned = true;

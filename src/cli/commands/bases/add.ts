@@ -34,7 +34,7 @@ export default platformCommand(
         onRetry: () => progress.say('The connection broke; trying again from where it broke.'),
       });
       const body = { digest: file.digest, bytes: file.size };
-      await client.request({ method: 'PUT', path: `/v1/bases/${name}`, body, signal });
+      await client.request({ method: 'PUT', path: `/v1/bases/${name}`, body });
       progress.stop();
       ui.show({ name, ...body, sent: sent.bytes }, () =>
         ui.line(`Added the base ${name} (${spellBytes(file.size)}, ${file.digest.slice(0, 12)}).`),

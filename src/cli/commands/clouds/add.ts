@@ -21,7 +21,7 @@ export default platformCommand(
       ],
     ],
   },
-  async ({ ui, client, signal }, { args, flags }) => {
+  async ({ ui, client }, { args, flags }) => {
     const name = args['name']!;
     const { driver } = flags;
     if (driver === undefined)
@@ -35,7 +35,7 @@ export default platformCommand(
     }
     const texts = await readAssignments(flags.set, '--set', ui.streams.stdin);
     const config = Object.fromEntries(Object.entries(texts).map(([key, value]) => [key, valueOf(value)]));
-    await client.request({ method: 'POST', path: '/v1/clouds', body: { name, driver, config }, signal });
+    await client.request({ method: 'POST', path: '/v1/clouds', body: { name, driver, config } });
     ui.show({ name, driver }, () => ui.line(`Added the cloud ${name}. \`paas clouds test ${name}\` checks it.`));
     return 0;
   },

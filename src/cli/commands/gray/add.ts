@@ -3,6 +3,7 @@ import { PaasError } from '../../../shared/errors.ts';
 import { parseConditions } from '../../../shared/gray/rules-text.ts';
 import { appCommand } from '../../command/define.ts';
 import { flag } from '../../command/flags.ts';
+import { change } from '../../deploy/done.ts';
 import { readRelease, showGray } from '../../deploy/gray.ts';
 
 export default appCommand(
@@ -28,14 +29,13 @@ export default appCommand(
     ],
   },
   async (context, { flags }) => {
-    const { client, signal, app } = context;
     const { to, match, instances } = flags;
     if (to === undefined || match === undefined)
       throw new PaasError('usage', '`paas gray add` needs --to and --match.', { hint: 'See `paas gray add --help`.' });
     const release = readRelease(to, '--to');
     parseConditions(match);
     const body = { release, match, ...(instances === undefined ? {} : { instances }) };
-    showGray(context, await client.request<GrayView>({ method: 'POST', path: `${app.path}/gray`, body, signal }));
+    showGray(context, await change<GrayView>(context, 'POST', '/gray', body));
     return 0;
   },
 );

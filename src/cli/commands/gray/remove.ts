@@ -1,5 +1,6 @@
 import type { GrayView } from '../../../shared/contracts/api.ts';
 import { appCommand } from '../../command/define.ts';
+import { change } from '../../deploy/done.ts';
 import { showGray } from '../../deploy/gray.ts';
 
 export default appCommand(
@@ -11,9 +12,8 @@ export default appCommand(
     },
   },
   async (context, { args }) => {
-    const { client, signal, app } = context;
-    const path = `${app.path}/gray/${encodeURIComponent(args['rule']!)}`;
-    showGray(context, await client.request<GrayView>({ method: 'DELETE', path, signal }));
+    const path = `/gray/${encodeURIComponent(args['rule']!)}`;
+    showGray(context, await change<GrayView>(context, 'DELETE', path));
     return 0;
   },
 );

@@ -14,7 +14,7 @@ export default platformCommand(
       yes: flags.yes,
       signal,
     });
-    const answer = await client.request({ method: 'DELETE', path: `/v1/hosts/${encodeURIComponent(host)}`, signal });
+    const answer = await client.request({ method: 'DELETE', path: `/v1/hosts/${encodeURIComponent(host)}` });
     ui.show(answer, () => ui.line(`${host} is being drained and then destroyed. \`paas hosts\` shows it until then.`));
     return 0;
   },

@@ -175,4 +175,31 @@ describe('what cannot be undone', () => {
     });
     expect(cli.asked().filter((line) => line.startsWith('DELETE'))).toEqual([`DELETE ${shop}`]);
   });
+  it('goes on after Ctrl-C, with how to see whether it is done', async () => {
+    cli.api({
+      [`GET ${shop}`]: { name: 'shop', instances: { desired: 1, healthy: 1 } },
+      [`DELETE ${shop}`]: () => (process.emit('SIGINT'), {}),
+    });
+    const { code, stderr } = await cli.paas(['destroy', 'shop', '--yes']);
+    expect(code).toBe(130);
+    expect(stderr).toContain('It goes on; `paas app -a shop` shows');
+  });
+});
+
+describe('Ctrl-C while a change is being asked for', () => {
+  const gray = { stable: 1, rules: [], releases: {}, rollout: null };
+  it.each([
+    [['rollout', 'cancel'], `POST ${shop}/rollout/cancel`, { rollout: null, deployment: null }, 'taken back'],
+    [['gray', 'add', '--to', 'v2', '--match', 'percent:5'], `POST ${shop}/gray`, gray, 'no gray rules'],
+    [
+      ['run', '--detach', '--', 'x'],
+      `POST ${shop}/sessions`,
+      { session: null, path: null, instance: 'run.4' },
+      'run.4',
+    ],
+  ] as const)('leaves no doubt whether it was made: %j', async (argv, key, answer, said) => {
+    cli.api({ [key]: () => (process.emit('SIGINT'), answer) });
+    const { stdout } = await cli.paas([...argv], { env: { PAAS_APP: 'shop' } });
+    expect(stdout).toContain(said);
+  });
 });

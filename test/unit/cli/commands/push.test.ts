@@ -155,6 +155,20 @@ describe('paas push', () => {
     expect(warned.stderr).toContain('Warning:');
     expect(warned.code).toBe(0);
   });
+  it('tells on Ctrl-C which deployment was begun, also when it comes while that is being asked for', async () => {
+    platform({ [`POST ${shop}/pushes`]: () => (process.emit('SIGINT'), deployment()) });
+    const { code, json } = await cli.paas(['push', '--path', app(source), '--json']);
+    expect({ code, json: json() }).toMatchObject({
+      code: 130,
+      json: { error: { code: 'interrupted', details: { deployment: 'dep_1' } } },
+    });
+  });
+  it('does not say that something goes on when Ctrl-C comes before anything was begun', async () => {
+    platform({ 'POST /v1/uploads': () => (process.emit('SIGINT'), { id: 'upl_1', offset: 0 }) });
+    const { code, json } = await cli.paas(['push', '--path', app(source), '--json']);
+    expect({ code, json: json() }).toMatchObject({ code: 130, json: { error: { hint: '' } } });
+    expect(cli.asked()).not.toContain(`POST ${shop}/pushes`);
+  });
   it('refuses images clearly', async () => {
     expect(await cli.paas(['push', '--image', 'nginx:1', '--json'])).toMatchObject({
       code: 2,

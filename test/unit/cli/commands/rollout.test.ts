@@ -91,4 +91,20 @@ describe('paas rollout --watch', () => {
     looks({ rollout: { ...running, state: 'succeeded' }, deployment: null });
     expect((await watched).code).toBe(0);
   });
+
+  it('says on Ctrl-C what goes on, and names a way back of that alone', async () => {
+    const interrupted = (answer: object) => {
+      let asked = 0;
+      cli.api({
+        [`GET ${shop}/rollout`]: () => (asked++ === 0 || process.emit('SIGINT'), answer),
+        [`GET ${shop}/instances`]: [],
+      });
+      return watch();
+    };
+    const pushed = await interrupted({ rollout: running, deployment: null });
+    expect(pushed).toMatchObject({ code: 130, stderr: expect.stringContaining('rollout cancel -a shop') as string });
+    const scaled = await interrupted({ rollout: null, deployment: scale({ state: 'rolling', finishedAt: null }) });
+    expect(scaled).toMatchObject({ code: 130, stderr: expect.stringContaining('paas scale -a shop') as string });
+    expect(scaled.stderr).not.toContain('rollout cancel');
+  });
 });
