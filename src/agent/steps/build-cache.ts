@@ -2,12 +2,13 @@
  * What builds of one project keep on a host, never across projects:
  *
  *   <project>/shared/<name>/        caches of package managers, written by the builds themselves
+ *   <project>/trash/                a shared cache that is being removed
  *   <project>/keys/<sha256>.json    directories kept under a cache key, as trees in the host's store
  *
  * Least recently used keys go first when their trees exceed the limit; a shared cache that exceeds its own is emptied.
  */
 import { createHash } from 'node:crypto';
-import { chownSync, mkdirSync, readdirSync, rmSync, statSync, utimesSync, type Dirent } from 'node:fs';
+import { chownSync, mkdirSync, readdirSync, renameSync, rmSync, statSync, utimesSync, type Dirent } from 'node:fs';
 import { opendir } from 'node:fs/promises';
 import { join } from 'node:path';
 import * as z from 'zod/mini';
@@ -93,11 +94,15 @@ export class BuildCache {
   /** Empties shared caches of a project that grew too large. Not while one of its builds runs. */
   async trimShared(project: string): Promise<void> {
     const root = join(this.#dir, projectName(project), 'shared');
+    const trash = join(this.#dir, projectName(project), 'trash');
+    await removeTree(trash); // what an earlier agent began
     for (const entry of entriesOf(root)) {
       const directory = join(root, entry.name);
       if ((await sizeOf(directory, this.#limits.sharedBytes)) <= this.#limits.sharedBytes) continue;
       this.#log.info('emptied a build cache that grew too large', { project, cache: entry.name });
-      await removeTree(directory);
+      // Renamed first, so that a half-removed one is never taken for whole.
+      renameSync(directory, trash);
+      await removeTree(trash);
     }
   }
 

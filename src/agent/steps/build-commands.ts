@@ -38,6 +38,7 @@ export async function runBuildCommand(work: Work, command: BuildCommand, options
   const spec = { directory, hostname: 'build', base: work.base, owner, env, cgroups, binds };
   const started = runtime.run(spec, ['/bin/sh', '-c', buildScript, 'build', command.run]);
   const end = await runCommand(started, {
+    id: step.id,
     directory,
     owner,
     scriptDirectory: options.scriptDirectory,

@@ -52,6 +52,8 @@ export interface BuildOptions {
 
 export function createBuildDriver(options: BuildOptions): StepDriver<BuildStep> {
   const running = new Map<string, number>();
+  /** Projects whose caches are being looked through; their builds wait. */
+  const trimming = new Map<string, Promise<void>>();
   const placeOf = (step: BuildStep) => join(options.directory, step.id);
 
   /** Removes the files of a build; its log stays until it is delivered. In the background: many files take seconds. */
@@ -69,15 +71,25 @@ export function createBuildDriver(options: BuildOptions): StepDriver<BuildStep> 
     }
   };
 
+  /** In the background, after a project's last build: neither its time nor its failure is the build's. */
+  const trim = (project: string) => {
+    const trimmed = options.cache
+      .trimShared(project)
+      .catch((error: unknown) => options.log.warn('build caches were not looked through', errorFields(error)))
+      .finally(() => trimming.delete(project));
+    trimming.set(project, trimmed);
+  };
+
   return {
     async run(step, signal) {
       checkNeeds(step, options);
       const { project } = step.app;
+      await trimming.get(project);
       const directory = placeOf(step);
       const limit = AbortSignal.timeout(step.timeoutMs);
       const work = prepare(step, directory, eitherSignal(signal, limit), options);
-      running.set(project, (running.get(project) ?? 0) + 1);
       options.logs.begin(step, directory);
+      running.set(project, (running.get(project) ?? 0) + 1);
       try {
         return await options.trees.using(async () =>
           build({ ...work, base: await options.bases.resolve(step.base) }, options),
@@ -88,16 +100,17 @@ export function createBuildDriver(options: BuildOptions): StepDriver<BuildStep> 
         throw new PaasError('build_failed', message, { cause: error });
       } finally {
         work.group.remove();
-        const discarded = discard(directory);
+        discard(directory).catch((error: unknown) => options.log.warn('files of a build remain', errorFields(error)));
         await options.logs.end(step.id);
-        discarded.catch((error: unknown) => options.log.warn('files of a build remain', errorFields(error)));
         const others = running.get(project)! - 1;
         running.set(project, others);
-        if (others === 0) await options.cache.trimShared(project);
+        if (others === 0) trim(project);
       }
     },
     async clear(step) {
-      await endRun(placeOf(step));
+      const group = options.limits.open(step.id, { memoryMb: step.memoryMb, cpu: null });
+      await endRun(step.id, placeOf(step), group);
+      group.remove();
       await discard(placeOf(step));
     },
   };
@@ -133,6 +146,8 @@ async function build(work: Work, options: BuildOptions): Promise<Pick<StepResult
   const { step, app, owner, signal } = work;
   const say = (line: string) => appendFileSync(logFile(work.directory, 'stdout'), `${line}\n`, { mode: 0o600 });
   await options.trees.materialise(step.source, app, owner ?? undefined);
+  // Every user may pass through the directories above, and the process table tells where it lies.
+  chmodSync(app, 0o700);
   writeFiles(app, step.files, owner);
   for (const command of step.commands) {
     if (signal.aborted) throw new PaasError('interrupted', 'the build was stopped');
@@ -146,7 +161,7 @@ async function build(work: Work, options: BuildOptions): Promise<Pick<StepResult
   }
   // Commands may have removed or replaced what the stack adds.
   writeFiles(app, step.files, owner);
-  chmodSync(app, 0o755);
+  chmodSync(app, 0o700);
   const tree = await snapshot(app, signal, work.seen);
   await keep(tree, options.trees.store, signal);
   await upload(tree, options.http, signal);

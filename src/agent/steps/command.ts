@@ -1,20 +1,18 @@
 /** One command of a build: under a keeper, with its limits, until it and all it started has ended. */
 import { join } from 'node:path';
-import {
-  bootId,
-  isAlive,
-  listDescendants,
-  listProcesses,
-  signalTree,
-  type ProcessIdentity,
-} from '../../shared/processes.ts';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { bootId, isAlive, listDescendants, signalTree } from '../../shared/processes.ts';
+import { systemClock } from '../clock.ts';
 import { watchDirectory } from '../directory-watch.ts';
 import type { LimitGroup } from '../limits/port.ts';
 import { exactMemoryMb } from '../limits/watch.ts';
 import { isDrained, readRun, startKept } from '../runtimes/keeper.ts';
 import type { Owner, RuntimeCommand } from '../runtimes/port.ts';
+import { cookieName, killMembers } from '../supervisor/members.ts';
 
 export interface CommandOptions {
+  /** Of the step. */
+  id: string;
   /** Holds `run/` and `logs/`, as an instance directory does. */
   directory: string;
   owner: Owner;
@@ -37,13 +35,16 @@ export interface CommandEnd {
 const graceMs = 3000;
 const askMs = 100;
 const memoryLookMs = 500;
+/** How long the copiers may take for the rest of the output once nobody is left who writes, ms. */
+const keeperMs = 2000;
 
 /** Runs a command to its end. Resolves also when it was stopped by `signal`; the caller knows. */
 export async function runCommand(command: RuntimeCommand, options: CommandOptions): Promise<CommandEnd> {
-  const { directory, group, signal } = options;
+  const { id, directory, group, signal } = options;
   const oomBefore = group.oomKills();
   let overLimit = false as boolean;
-  await startKept(directory, command, {
+  const marked = { ...command, env: { ...command.env, [cookieName]: id } };
+  await startKept(directory, marked, {
     owner: options.owner,
     join: group.join,
     scriptDirectory: options.scriptDirectory,
@@ -80,32 +81,29 @@ export async function runCommand(command: RuntimeCommand, options: CommandOption
     else signal.addEventListener('abort', stop, { once: true });
     look();
   });
-  await endRun(directory, group);
+  await endRun(id, directory, group);
   const { exit } = readRun(directory, bootId());
   return { code: exit?.code ?? null, signal: exit?.signal ?? null, oom: overLimit || group.oomKills() > oomBefore };
 }
 
-/** Kills what a command left running, so that its output is whole and nothing changes the files any more. */
-export async function endRun(directory: string, group?: LimitGroup): Promise<void> {
-  for (let attempt = 0; attempt < 400; attempt++) {
-    signalRun(directory, 'SIGKILL');
-    // Those that left both the session and their parents are still in the cgroup.
-    for (const identity of strays(group)) signalTree(identity, 'SIGKILL');
-    if (isDrained(readRun(directory, bootId()))) return;
-    await new Promise((resolve) => setTimeout(resolve, 5 + attempt));
+/**
+ * Kills what a command left running, so that its output is whole and nothing changes the files any more. Whoever gets
+ * away all the same keeps a pipe open: then the copiers are ended, too.
+ */
+export async function endRun(id: string, directory: string, group: LimitGroup): Promise<void> {
+  const look = () => readRun(directory, bootId());
+  const until = Date.now() + keeperMs;
+  for (let pause = 1; ; pause = Math.min(pause * 1.5, 100)) {
+    await killMembers(id, look(), group, systemClock);
+    if (isDrained(look()) || Date.now() >= until) break;
+    await sleep(pause);
   }
+  const { keeper } = look();
+  if (keeper) signalTree(keeper, 'SIGKILL');
 }
 
 /** The app's own tree; the keeper is spared, since it writes down how the app ended. */
 function signalRun(directory: string, signal: NodeJS.Signals): void {
   const { app } = readRun(directory, bootId());
   if (app) signalTree(app, signal);
-}
-
-function strays(group: LimitGroup | undefined): ProcessIdentity[] {
-  const pids = new Set(group?.pids() ?? []);
-  if (pids.size === 0) return [];
-  return listProcesses()
-    .filter(({ pid }) => pids.has(pid))
-    .map(({ pid, startTime }) => ({ pid, startTime, bootId: bootId() }));
 }

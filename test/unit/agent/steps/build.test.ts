@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { BuildStep } from '../../../../src/shared/contracts/steps.ts';
@@ -118,6 +118,14 @@ describe('a build', () => {
     const result = await build('bld_1', [run('setsid sleep 87654 & sleep 87654')], { timeoutMs: 500 });
     expect(result.error).toMatchObject({ code: 'build_failed', message: expect.stringContaining('longer than') });
     expect(sleepers('87654')).toBe(0);
+  });
+
+  it('keeps its files from all other users while it runs', async () => {
+    control.send({ type: 'step', step: step('bld_1', [run('echo up; sleep 87651')]) });
+    await control.until(() => control.output('bld_1').includes('up'), 'its start');
+    expect(statSync(join(agent.data, 'builds', 'bld_1', 'app')).mode & 0o777).toBe(0o700);
+    control.send({ type: 'stepCancel', id: 'bld_1' });
+    await control.result('bld_1');
   });
 
   it('is cancelled on request', async () => {
