@@ -41,7 +41,7 @@ export function targetOf(record: InstanceRecord, address: string, run: Run): Hea
     health: spec.health,
     address,
     port: spec.health.type === 'process' ? null : port,
-    startedAt: Date.parse(startedAt ?? ''),
+    age: () => run.age(Date.parse(startedAt ?? '')),
     healthy,
     settleMs: spec.restart === 'never' ? 0 : settleMs,
     pids: () => run.members().map((entry) => entry.pid),

@@ -15,8 +15,8 @@ export interface HealthTarget {
   address: string;
   /** null without a port, and for health type `process`: then only its life counts. */
   port: number | null;
-  /** ms since the epoch. */
-  startedAt: number;
+  /** ms since its start. */
+  age(): number;
   /** Whether it has been healthy before, under an earlier agent. */
   healthy: boolean;
   /** How long a process without a port must live to count as healthy, ms. */
@@ -68,19 +68,20 @@ async function awaitStart(
 ): Promise<HealthEnd | 'healthy' | null> {
   const { health, address, port } = target;
   if (port === null) {
-    await clock.sleep(Math.max(0, target.startedAt + target.settleMs - clock.now()), signal);
+    await clock.sleep(Math.max(0, target.settleMs - target.age()), signal);
     return signal.aborted ? null : 'healthy';
   }
-  let explainedAt = target.startedAt;
+  let explainedAt = 0;
   let reason = `nothing listens on PORT (${port})`;
   for (let pause = firstProbeMs; ; pause = Math.min(pause * 1.3, slowestProbeMs)) {
     const result = await probe(health, address, port, signal);
     if (signal.aborted) return null;
-    const late = clock.now() - target.startedAt >= health.timeoutMs;
+    const age = target.age();
+    const late = age >= health.timeoutMs;
     // Only what answers may be another process's; looking for listeners is dear, so else once a second and at the end.
-    const explain = result.ok || late || clock.now() - explainedAt >= 1000;
+    const explain = result.ok || late || age - explainedAt >= 1000;
     const wrong = explain ? explainFor(target, port) : null;
-    if (explain) explainedAt = clock.now();
+    if (explain) explainedAt = age;
     if (wrong?.ok === false && wrong.foreign === true) return { kind: 'foreign-port', message: wrong.reason };
     if (result.ok && (wrong === null || wrong.ok)) return 'healthy';
     if (wrong?.ok === false) reason = wrong.reason;

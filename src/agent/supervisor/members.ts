@@ -28,14 +28,14 @@ export async function killMembers(
   limitMs = 10_000,
 ): Promise<boolean> {
   const never = new AbortController().signal;
-  const until = clock.now() + limitMs;
+  const until = clock.monotonic() + limitMs;
   for (let pause = 1; ; pause = Math.min(pause * 2, 100)) {
     if (run.app !== null) signalTree(run.app, 'SIGKILL');
     for (const pid of group.pids()) sendSignal(pid, 'SIGKILL');
     const table = listProcesses();
     for (const { pid } of strays(instance, group, table)) sendSignal(pid, 'SIGKILL');
     if (membersOf(run, group, table).length === 0) return true;
-    if (clock.now() > until) return false;
+    if (clock.monotonic() > until) return false;
     await clock.sleep(pause, never);
   }
 }

@@ -41,14 +41,15 @@ const keeperMs = 2000;
 
 export class Run {
   readonly #options: RunOptions;
-  readonly #attachedAt: number;
+  /** By the clock, and by its monotonic. */
+  readonly #attachedAt: { date: number; tick: number };
   /** It ended while no agent was there: the host went down with it, as far as anyone can tell. */
   readonly unseen: boolean;
   #kept: KeptRun = { keeper: null, app: null, exit: null };
 
   constructor(options: RunOptions) {
     this.#options = options;
-    this.#attachedAt = options.clock.now();
+    this.#attachedAt = { date: options.clock.now(), tick: options.clock.monotonic() };
     this.unseen = options.inherited && this.#endNow() !== undefined;
   }
 
@@ -59,6 +60,12 @@ export class Run {
   /** The pid of the app's first process, as the host sees it; null until it runs. */
   get app(): number | null {
     return this.#look().app?.pid ?? null;
+  }
+
+  /** ms since its start, given by the date: the clock may be set, or the machine sleep, without the run growing old. */
+  age(startedAt: number): number {
+    const { date, tick } = this.#attachedAt;
+    return Math.max(0, date - startedAt) + this.#options.clock.monotonic() - tick;
   }
 
   /** Processes of the instance, see `membersOf`. */
@@ -96,7 +103,6 @@ export class Run {
    */
   async stop(graceMs: number): Promise<RunResult | null> {
     const { clock, abandoned } = this.#options;
-    const until = clock.now() + graceMs;
     while (this.#endNow() === undefined && this.#look().app === null) await clock.sleep(5, abandoned);
     // The first process may end before those that still work (a shell before its server): all have the same time.
     const grace = new AbortController();
@@ -104,8 +110,8 @@ export class Run {
     const timer = clock.sleep(graceMs, over).then(() => grace.abort());
     const asking = this.#askToEnd(over);
     await this.ended(grace.signal);
-    for (let pause = 10; this.members().length > 0 && clock.now() < until && !abandoned.aborted; pause *= 1.5) {
-      await clock.sleep(Math.min(pause, 200), abandoned);
+    for (let pause = 10; this.members().length > 0 && !over.aborted; pause *= 1.5) {
+      await clock.sleep(Math.min(pause, 200), over);
     }
     grace.abort();
     await Promise.all([timer, asking]);
@@ -119,8 +125,8 @@ export class Run {
     const { clock, group, instance } = this.#options;
     const never = new AbortController().signal;
     await killMembers(instance, this.#look(), group, clock);
-    const until = clock.now() + keeperMs;
-    for (let pause = 1; !isDrained(this.#look()) && clock.now() < until; pause *= 1.5) {
+    const until = clock.monotonic() + keeperMs;
+    for (let pause = 1; !isDrained(this.#look()) && clock.monotonic() < until; pause *= 1.5) {
       await clock.sleep(Math.min(pause, 100), never);
     }
     const { keeper, exit } = this.#look();
@@ -168,7 +174,7 @@ export class Run {
     const { keeper, exit } = this.#look();
     if (exit !== null) return { exit };
     if (keeper !== null) return isAlive(keeper) ? undefined : { exit: this.#lastLook() };
-    return this.#options.clock.now() - this.#attachedAt > keeperMs ? { exit: null } : undefined;
+    return this.#options.clock.monotonic() - this.#attachedAt.tick > keeperMs ? { exit: null } : undefined;
   }
 
   /** The keeper may have written the status between the two looks. */

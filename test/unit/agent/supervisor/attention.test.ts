@@ -15,7 +15,7 @@ async function watchBlind(run: Parameters<typeof watchRun>[0], interrupt: AbortS
     health: { type: 'port', timeoutMs: 10_000, intervalMs: 50 } as const,
     address: '127.0.0.1',
     port: (server.address() as net.AddressInfo).port,
-    startedAt: Date.now(),
+    age: () => 0,
     healthy: false,
     settleMs: 0,
     pids() {

@@ -85,7 +85,7 @@ describe.runIf(process.platform === 'linux')('supervisor', () => {
   it('restarts what crashes: three times at once, then with back-off, and says so', async () => {
     const waits: number[] = [];
     const clock: Clock = {
-      now: () => systemClock.now(),
+      ...systemClock,
       async sleep(ms, signal) {
         if (ms > 3000) waits.push(Math.round(ms / 1000));
         await systemClock.sleep(ms > 3000 ? 600_000 : ms, signal);
