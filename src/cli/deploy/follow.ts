@@ -17,7 +17,7 @@ type AppContext = Context & { app: AppScope };
  * Waits for the end of a deployment, unless asked not to.
  * @returns the deployment as it is then
  * @throws PaasError with the code of the deployment's own failure (`unhealthy`, `build_failed`, …); conflict when somebody
- *   cancelled or superseded it; timeout and interrupted, after which it goes on
+ *   cancelled or superseded it; timeout, interrupted and unavailable, after which it goes on
  */
 export async function settle(
   context: AppContext,
@@ -48,13 +48,16 @@ async function follow(
   try {
     for await (const { event, data } of streamEvents(client, path, {
       signal: either,
+      hasBegun: true,
       onReconnect: () => progress.say('The connection broke; connecting again. The deployment goes on meanwhile.'),
     })) {
       if (event === 'end') return JSON.parse(data) as Deployment;
       if (event === 'progress') render(context, deployment, progress, JSON.parse(data) as ProgressEvent);
     }
   } catch (error) {
-    if (!(error instanceof PaasError) || error.code !== 'interrupted') throw error;
+    if (!(error instanceof PaasError)) throw error;
+    if (error.code === 'unavailable') throw leftAlone(app, deployment, error);
+    if (error.code !== 'interrupted') throw error;
     throw leftAlone(app, deployment, timeout?.aborted === true ? (timeoutMs ?? 0) : null);
   }
   throw new PaasError('outcome_unknown', `The platform stopped telling about the deployment of ${app.name}.`, {
@@ -138,13 +141,17 @@ export function wayBack({ flags }: AppScope, { kind, rollout }: Pick<Deployment,
   return `\`paas ps${flags}\` shows it${undo[kind]}.`;
 }
 
-/** It goes on without us, and that has to be said. */
-function leftAlone(app: AppScope, deployment: Deployment, timeoutMs: number | null): PaasError {
+/** It goes on without us, and that has to be said. `why`: the time that was waited, a broken connection, or null: asked to. */
+function leftAlone(app: AppScope, deployment: Deployment, why: number | PaasError | null): PaasError {
   const hint = wayBack(app, deployment);
   const details = { deployment: deployment.id, app: app.name };
-  if (timeoutMs === null)
+  if (why === null)
     return new PaasError('interrupted', `Stopped watching; the deployment of ${app.name} goes on.`, { hint, details });
-  return new PaasError('timeout', `Waited ${spell(timeoutMs)} for the deployment of ${app.name}; it goes on.`, {
+  if (why instanceof PaasError) {
+    const message = `The deployment of ${app.name} goes on, but cannot be watched: ${why.message}`;
+    return new PaasError(why.code, message, { hint, details, cause: why });
+  }
+  return new PaasError('timeout', `Waited ${spell(why)} for the deployment of ${app.name}; it goes on.`, {
     hint,
     details,
   });

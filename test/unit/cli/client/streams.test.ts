@@ -1,10 +1,11 @@
 import type { ServerResponse } from 'node:http';
+import { setTimeout as sleep } from 'node:timers/promises';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { Client, streamEvents, streamLines } from '../../../../src/cli/client/index.ts';
 import { EventParser } from '../../../../src/cli/client/sse.ts';
 import { PaasError } from '../../../../src/shared/errors.ts';
-import { credentials, json, startPlatform, type FakePlatform } from './platform.ts';
+import { credentials, hangUp, json, startPlatform, type FakePlatform, type Seen } from './platform.ts';
 
 let platform: FakePlatform;
 let client: Client;
@@ -100,6 +101,14 @@ describe('server-sent events', () => {
     await expect(events()).rejects.toMatchObject({ code: 'unavailable' });
   });
 
+  it('of something that has begun are tried again from the first connection on', async () => {
+    const answers = [hangUp, (_seen: Seen, response: ServerResponse) => response.end('event: end\ndata: 1\n\n')];
+    platform.handle((seen, response) => {
+      answers.shift()!(seen, response);
+    });
+    expect(await events({ hasBegun: true })).toEqual([' end 1']);
+  });
+
   it('give up when the platform does not come back', async () => {
     platform.handle((_seen, response) => response.end('data: 1\n\n'));
     await expect(events({ patienceMs: 0 })).rejects.toMatchObject({ code: 'unavailable' });
@@ -112,6 +121,36 @@ describe('server-sent events', () => {
       for await (const _ of streamEvents(client, '/v1/s', { signal: interrupt.signal })) interrupt.abort();
     })();
     await expect(reading).rejects.toMatchObject({ code: 'interrupted' });
+  });
+});
+
+describe('a platform that is silent', () => {
+  const limits = { maxSilenceMs: 200, patienceMs: 0 };
+  const noAnswer = { code: 'unavailable', message: 'the platform did not begin to answer within 0.2 s' };
+
+  it('is given up when it accepts and does not answer', async () => {
+    platform.handle(() => undefined);
+    await expect(events(limits)).rejects.toMatchObject(noAnswer);
+    await expect(lines(limits)).rejects.toMatchObject(noAnswer);
+    await expect(lines({ ...limits, follow: true })).rejects.toMatchObject(noAnswer);
+  });
+
+  it('is given up when nothing comes after the begin of its answer', async () => {
+    platform.handle((_seen, response) => response.writeHead(200).write('{"line":"one"}\n'));
+    const silent = { code: 'unavailable', message: expect.stringContaining('nothing came for 0.2 s') as string };
+    await expect(lines(limits)).rejects.toMatchObject(silent);
+    await expect(events(limits)).rejects.toMatchObject(silent);
+  });
+
+  it('is not what a reader makes of it who takes long', async () => {
+    const many = '{"line":"one"}\n'.repeat(300_000);
+    platform.handle((_seen, response) => response.end(many));
+    let count = 0;
+    for await (const batch of streamLines(client, '/v1/logs', limits)) {
+      if (count === 0) await sleep(400);
+      count += batch.length;
+    }
+    expect(count).toBe(300_000);
   });
 });
 
