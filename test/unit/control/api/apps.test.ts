@@ -146,7 +146,7 @@ describe('what no host could ever hold', () => {
     const before = await made();
     const body = await pushBody(m.control, 'two');
     const large = { kind, command: './run', memoryMb: 100_000, ...(kind === 'cron' ? { schedule: '* * * * *' } : {}) };
-    const spec = { ...body.spec, processes: { ...body.spec.processes, large } };
+    const spec = { ...body.spec, processes: { web: { kind: 'web', command: './run' }, large } };
     for (const path of ['/pushes', '/plans']) {
       expect(await m.post(path, { ...body, spec })).toMatchObject(refusal);
       const overrides = { web: { memoryMb: 100_000 } };
