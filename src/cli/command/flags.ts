@@ -1,6 +1,6 @@
 /** Flags of commands: what they are called, what they mean, how their text becomes a value. */
 import { PaasError } from '../../shared/errors.ts';
-import { parseDuration, parseSize } from '../../shared/units.ts';
+import { formatDuration, parseDuration, parseSize } from '../../shared/units.ts';
 
 export interface Flag<T = unknown> {
   kind: 'boolean' | 'option';
@@ -19,6 +19,8 @@ export type Flags = Record<string, Flag>;
 export type Values<F> = { [K in keyof F]: F[K] extends Flag<infer T> ? T : never };
 
 type Spec = Pick<Flag, 'summary'> & Partial<Pick<Flag, 'char' | 'value' | 'hidden'>>;
+
+export const dayMs = 86_400_000;
 
 export const flag = {
   boolean: (spec: Spec): Flag<boolean> => ({ kind: 'boolean', ...spec, read: (texts) => texts.length > 0 }),
@@ -43,8 +45,16 @@ export const flag = {
     }),
   /** MiB */
   size: (spec: Spec): Flag<number | undefined> => option({ value: '256M', ...spec }, parseSize),
-  /** Milliseconds */
-  duration: (spec: Spec): Flag<number | undefined> => option({ value: '5m', ...spec }, parseDuration),
+  /** Milliseconds, at most `max` (a day: timers hold no more than 24.8 of them, and end at once with a longer time). */
+  duration: (spec: Spec & { max?: number }): Flag<number | undefined> =>
+    option({ value: '5m', ...spec }, (text) => {
+      const { max = dayMs } = spec;
+      const ms = parseDuration(text);
+      if (ms <= max) return ms;
+      throw new PaasError('usage', `\`${text}\` is longer than ${formatDuration(max)}.`, {
+        hint: 'Give a shorter time.',
+      });
+    }),
   cpu: (spec: Spec): Flag<number | undefined> => option({ value: '0.5', ...spec }, parseCpu),
 };
 

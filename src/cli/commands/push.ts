@@ -1,7 +1,7 @@
 import type { Deployment } from '../../shared/contracts/api.ts';
 import { PaasError } from '../../shared/errors.ts';
 import { scopeCommand } from '../command/define.ts';
-import { flag, waitFlags, type Flag } from '../command/flags.ts';
+import { dayMs, flag, waitFlags, type Flag } from '../command/flags.ts';
 import { readAssignments } from '../deploy/assignments.ts';
 import { settle } from '../deploy/follow.ts';
 import { dryRun, noImages, prepare, push, type DryRun, type PushWish } from '../deploy/push.ts';
@@ -55,7 +55,11 @@ export default scopeCommand(
       }),
       'max-in-flight': flag.integer({ min: 1, max: 1000, summary: 'new instances that may be starting at once' }),
       steps: percentFlag,
-      'step-wait': flag.duration({ value: '2m', summary: 'canary: how long each step is watched (1m)' }),
+      'step-wait': flag.duration({
+        value: '2m',
+        max: 7 * dayMs,
+        summary: 'canary: how long each step is watched (1m)',
+      }),
       manual: flag.boolean({ summary: 'canary: each step waits for `paas rollout continue`' }),
       'no-analysis': flag.boolean({ summary: 'canary: do not go back because it answers worse than the old release' }),
       concurrent: flag.choice({

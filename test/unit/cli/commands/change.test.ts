@@ -81,6 +81,11 @@ describe('a change that is rolled out', () => {
     expect(code).toBe(130);
     expect(json()).toMatchObject({ error: { code: 'interrupted', details: { deployment: 'dep_1' } } });
   });
+  it.each(['25h', '30d', '60d'])('is not waited for %s, which no timer holds for sure', async (timeout) => {
+    const { code, stderr } = await cli.paas(['restart', '-a', 'shop', '--timeout', timeout]);
+    expect({ code, asked: cli.asked() }).toEqual({ code: 2, asked: [] });
+    expect(stderr).toContain(`--timeout: \`${timeout}\` is longer than 1d.`);
+  });
   it('is not waited for with --no-wait', async () => {
     cli.api({ [`POST ${shop}/restart`]: restart });
     expect((await cli.paas(['restart', '-a', 'shop', '--no-wait', '--json'])).json()).toMatchObject({
