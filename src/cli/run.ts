@@ -19,12 +19,11 @@ export async function run(argv: readonly string[], env: NodeJS.ProcessEnv, strea
   // Once: a second Ctrl-C ends the process on the spot.
   process.once('SIGINT', interrupt).once('SIGTERM', interrupt);
   const context = new Context({ ui, env, signal: AbortSignal.any([interrupted.signal, ui.closed]) });
-  let id = '';
+  let found: Found | undefined;
   try {
     // `paas --json apps` and `paas apps --json` are the same.
     const words = own[0] === '--json' ? [...argv.slice(1), '--json'] : argv;
-    const found = await findCommand(words);
-    id = found.id;
+    found = await findCommand(words);
     const code = await runFound(context, found);
     await ui.flush();
     if (ui.failure) throw ui.failure;
@@ -32,7 +31,8 @@ export async function run(argv: readonly string[], env: NodeJS.ProcessEnv, strea
   } catch (thrown) {
     if (ui.closed.aborted && !ui.failure) return 0;
     const error = fail(ui.failure ?? thrown);
-    showError(ui, error, { home: context.home, command: `paas ${id}` });
+    const streams = found?.command?.streams === true;
+    showError(ui, error, { home: context.home, command: `paas ${found?.id ?? ''}`, streams });
     return error.exit;
   } finally {
     process.off('SIGINT', interrupt).off('SIGTERM', interrupt);

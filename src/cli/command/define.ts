@@ -17,6 +17,8 @@ export interface Definition<F extends Flags = Flags> {
   /** What follows `--` is not for us: `paas run -- CMD…`. */
   command?: { summary: string };
   flags?: F;
+  /** With `--json` it prints one object a line, an error too. */
+  streams?: boolean;
   /** Command line and what it does. */
   examples?: readonly (readonly [string, string])[];
 }

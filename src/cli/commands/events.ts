@@ -7,6 +7,7 @@ import { oneLine } from '../ui/table.ts';
 export default platformCommand(
   {
     summary: 'show what the platform did and who asked for it',
+    streams: true,
     description:
       'Of one app where one is named (-a, PAAS_APP, the manifest in this directory), else of the whole platform.',
     flags: {
@@ -45,8 +46,8 @@ export default platformCommand(
         else show(JSON.parse(data) as EventRow);
       }
     } catch (error) {
-      // Ctrl-C is how following ends.
-      if (signal.aborted) return 130;
+      // Ctrl-C is how following ends; a reader that is gone is nobody's mistake.
+      if (signal.aborted && !ui.closed.aborted) return 130;
       throw error;
     }
     return 0;

@@ -4,6 +4,7 @@ import { attach, terminalOf, type SessionAnswer } from '../deploy/sessions.ts';
 export default appCommand(
   {
     summary: 'run a command inside a running instance',
+    streams: true,
     args: { instance: { summary: 'as `paas ps` names it: web.1', required: true } },
     rest: { name: 'COMMAND…', summary: 'the command, where it has no flags of its own' },
     command: { summary: 'the command' },

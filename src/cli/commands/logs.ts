@@ -9,6 +9,7 @@ import { sinceOf } from '../ui/since.ts';
 export default appCommand(
   {
     summary: "show an app's logs, also of instances and releases that are gone",
+    streams: true,
     description:
       'What the app, its builds and the platform say. Its requests, a line each, are shown by `--source router` alone; there\n' +
       '`--process`, `--instance` and `--release` are about who answered.',
@@ -54,8 +55,8 @@ export default appCommand(
         await ui.write(ui.json ? batch.join('\n') + '\n' : batch.map(renderLine).join(''));
       }
     } catch (error) {
-      // Ctrl-C is how following ends.
-      if (follow && signal.aborted) return 130;
+      // Ctrl-C is how following ends; a reader that is gone is nobody's mistake.
+      if (follow && signal.aborted && !ui.closed.aborted) return 130;
       throw error;
     }
     return 0;

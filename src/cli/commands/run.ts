@@ -5,6 +5,7 @@ import { attach, terminalOf, type SessionAnswer } from '../deploy/sessions.ts';
 export default appCommand(
   {
     summary: 'run a command in a fresh instance of the app',
+    streams: true,
     description:
       'Input, output and exit code are those of the command. With both ends at a terminal, so is the command.',
     rest: { name: 'COMMAND…', summary: 'the command, where it has no flags of its own' },

@@ -6,12 +6,20 @@ import type { PaasError } from '../../shared/errors.ts';
 import { version } from '../../shared/version.ts';
 import type { Ui } from './ui.ts';
 
+interface ErrorContext {
+  home: string;
+  command: string;
+  /** Its JSON is one object a line. */
+  streams: boolean;
+}
+
 /** Prints an error. `internal` writes a debug log first and names it. */
-export function showError(ui: Ui, error: PaasError, context: { home: string; command: string }): void {
+export function showError(ui: Ui, error: PaasError, context: ErrorContext): void {
   const log = error.code === 'internal' ? writeDebugLog(error, context) : null;
   if (ui.json) {
     const body = error.toJSON();
-    ui.data({ error: log === null ? body : { ...body, details: { ...body.details, debugLog: log } } });
+    const said = log === null ? body : { ...body, details: { ...body.details, debugLog: log } };
+    ui.data({ error: said }, context.streams ? 0 : 2);
     return;
   }
   const { red, dim } = ui.errStyle;
@@ -36,7 +44,7 @@ function linesOf(value: unknown): string[] {
 }
 
 /** Stack and causes into a private file; null when even that fails. Arguments are left out: they may hold secrets. */
-function writeDebugLog(error: PaasError, context: { home: string; command: string }): string | null {
+function writeDebugLog(error: PaasError, context: ErrorContext): string | null {
   const directory = join(context.home, 'logs');
   const path = join(directory, `debug-${new Date().toISOString().replaceAll(/[:.]/g, '-')}-${process.pid}.log`);
   const head = `paas ${version}, node ${process.version}, ${process.platform} ${process.arch}\ncommand: ${context.command}\n`;

@@ -77,9 +77,9 @@ export class Ui {
     for (const [name, value] of shown) this.line(`${this.style.dim(name.padEnd(width))}  ${value ?? ''}`);
   }
 
-  /** The command's JSON document; nothing without `--json`. */
-  data(value: unknown): void {
-    if (this.json) this.#out(JSON.stringify(value ?? null, null, 2) + '\n');
+  /** The command's JSON document, or with `indent` 0 a line of it; nothing without `--json`. */
+  data(value: unknown, indent = 2): void {
+    if (this.json) this.#out(JSON.stringify(value ?? null, null, indent) + '\n');
   }
 
   /** A value as JSON, or as `render` prints it for people. */

@@ -1,7 +1,9 @@
 import { readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { Writable } from 'node:stream';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { PaasError } from '../../../../src/shared/errors.ts';
+import { credentials } from '../client/platform.ts';
 import { appDirectory, fakeStreams, harness, Raw, shop } from './support.ts';
 import { run } from '../../../../src/cli/run.ts';
 
@@ -196,6 +198,37 @@ describe('logs', () => {
       since: '2026-11-21T10:00:00.000Z',
     });
   });
+  it.each(['logs', 'events'])('of %s -t that nobody reads any more end well', async (command) => {
+    const { streams } = fakeStreams();
+    const closed = Object.assign(
+      new Writable({ write: (_chunk, _encoding, done) => done(Object.assign(new Error('EPIPE'), { code: 'EPIPE' })) }),
+      { isTTY: false },
+    );
+    const event = { ts: 't', id: 'evt_1', actor: 'x', kind: 'app.push', app: 'shop', message: 'pushed' };
+    cli.platform.handle((_seen, response) => {
+      response
+        .writeHead(200)
+        .write(
+          command === 'logs' ? `${JSON.stringify(line(1))}\n` : `event: event\ndata: ${JSON.stringify(event)}\n\n`,
+        );
+    });
+    const key = { PAAS_KEY_ID: credentials.keyId, PAAS_KEY_SECRET: credentials.keySecret };
+    const env = { PAAS_HOME: cli.home, PAAS_URL: cli.platform.url, ...key };
+    expect(await run([command, '-t', '-a', 'shop'], env, { ...streams, stdout: closed as never })).toBe(0);
+  });
+  it.each([['logs'], ['logs', '-t'], ['events'], ['events', '-t'], ['run', '--', 'x'], ['exec', 'web.1', '--', 'x']])(
+    'are one object a line, errors too: %j %j',
+    async (...argv) => {
+      cli.api({});
+      const { code, stdout } = await cli.paas([argv[0], '--json', '-a', 'shop', ...argv.slice(1)]);
+      expect(code).toBe(5);
+      const lines = stdout
+        .trimEnd()
+        .split('\n')
+        .map((text) => JSON.parse(text) as unknown);
+      expect(lines).toMatchObject([{ error: { code: 'not_found' } }]);
+    },
+  );
   it('that break off say so instead of looking complete', async () => {
     cli.api({ [`GET ${shop}/logs`]: ndjson(line(1), { error: new PaasError('corrupt', 'A segment is damaged.') }) });
     expect(await cli.paas(['logs', '-a', 'shop'])).toMatchObject({
