@@ -9,8 +9,8 @@ import { canaryView } from '../rollout/view.ts';
 import type { AppRow, DeploymentRow, RolloutRow } from '../store/schema.ts';
 import { sameBatch } from '../../engines/port.ts';
 import { endpoint, type Call, type Endpoint } from './define.ts';
+import { streamDeployment } from './deployment-stream.ts';
 import { appOf, appPath, audit } from './naming.ts';
-import { openSse, Pulse, type Sse } from './sse.ts';
 
 async function deploymentOf(call: Call<unknown>, app: AppRow): Promise<DeploymentRow> {
   const id = call.params['deployment'] ?? '';
@@ -38,7 +38,7 @@ export const deploymentEndpoints: Endpoint[] = [
     path: `${appPath}/deployments/:deployment/stream`,
     summary: 'Its progress as server-sent events',
     role: 'viewer',
-    handle: streamDeployment,
+    handle: async (call) => streamDeployment(call, await deploymentOf(call, await appOf(call))),
   }),
   endpoint({
     method: 'GET',
@@ -176,60 +176,4 @@ async function steer(call: Call<unknown>, verb: 'pause' | 'continue' | 'cancel')
   await audit(call, `rollout.${verb}`, app, `rollout: ${verb}`, deployment ? { deployment: deployment.id } : {});
   control.wake.app(app.id);
   return progressOf(control, app);
-}
-
-/** Events of the deployment, output of its build, and at the end the deployment itself. */
-async function streamDeployment(call: Call<unknown>): Promise<void> {
-  const { control } = call;
-  const app = await appOf(call);
-  const { id } = await deploymentOf(call, app);
-  const sse = openSse(call);
-  const pulse = new Pulse();
-  const unlisten = control.events.listen((event) => {
-    if (event.appId === app.id) pulse.beat();
-  });
-  const output = new AbortController();
-  // A build whose host failed is followed by another one.
-  const following = new Map<string, Promise<void>>();
-  let sent = Number(call.request.headers['last-event-id'] ?? '0') || 0;
-  try {
-    for (;;) {
-      const row = await control.store.db.selectFrom('deployments').selectAll().where('id', '=', id).executeTakeFirst();
-      for (const event of await control.events.list({ deploymentId: id, afterSeq: sent, limit: 1000 })) {
-        sent = event.seq;
-        const { ts, kind, message, details } = event;
-        sse.send('progress', { ts, kind, message, details }, String(sent));
-      }
-      const build = row?.build_id;
-      if (build != null && !following.has(build))
-        following.set(build, sendOutput(control, app.id, build, output.signal, sse));
-      if (!row || sse.closed.aborted) break;
-      if (row.finished_at !== null) {
-        sse.send('end', await presentDeployment(control, row));
-        break;
-      }
-      // Events tell of nearly everything at once; the interval is for what changes without one.
-      await pulse.wait(500, sse.closed);
-    }
-  } finally {
-    unlisten();
-    output.abort();
-    await Promise.all(following.values());
-    sse.end();
-  }
-}
-
-async function sendOutput(
-  control: Control,
-  appId: string,
-  build: string,
-  signal: AbortSignal,
-  sse: Sse,
-): Promise<void> {
-  for await (const { entries } of control.logs.follow({ appId, instance: build }, signal)) {
-    for (const entry of entries) {
-      if ('line' in entry)
-        sse.send('progress', { ts: entry.ts, kind: 'output', message: entry.line, details: { stream: entry.stream } });
-    }
-  }
 }
