@@ -22,7 +22,7 @@ import {
 import { constants } from 'node:os';
 import path from 'node:path';
 import { errnoOf } from '../../shared/errors.ts';
-import { isAlive, type ProcessIdentity } from '../../shared/processes.ts';
+import { isAlive, processIdentity, type ProcessIdentity } from '../../shared/processes.ts';
 import { bareEnvironment, openEnvironment } from './environment.ts';
 import type { Owner, RuntimeCommand } from './port.ts';
 import { keeperScript } from './scripts.ts';
@@ -37,6 +37,9 @@ export interface KeptRun {
   app: ProcessIdentity | null;
   exit: { code: number | null; signal: NodeJS.Signals | null; at: Date } | null;
 }
+
+/** Keepers of this agent by directory, while they run: on a slow machine one may take long to write down who it is. */
+const started = new Map<string, ProcessIdentity>();
 
 /**
  * Starts a command under a keeper of its own and returns as soon as the keeper runs.
@@ -70,6 +73,10 @@ export async function startKept(
     });
     await once(keeper, 'spawn');
     keeper.unref();
+    const identity = keeper.pid === undefined ? null : processIdentity(keeper.pid);
+    if (identity === null) return;
+    started.set(directory, identity);
+    keeper.once('exit', () => started.get(directory) === identity && started.delete(directory));
   } finally {
     closeSync(fd);
     closeSync(keeperLog);
@@ -77,7 +84,7 @@ export async function startKept(
 }
 
 /**
- * What is known of the last start, from its files alone.
+ * What is known of the last start: from its files, and before they are written from who started it.
  * @param startedBoot the boot id when it was started; identities of another boot are never alive
  */
 export function readRun(directory: string, startedBoot: string): KeptRun {
@@ -90,7 +97,7 @@ export function readRun(directory: string, startedBoot: string): KeptRun {
   };
   const status = firstLine(path.join(run, 'exit'));
   const exit = status === null ? null : { ...exitOf(Number(status)), at: statSync(path.join(run, 'exit')).mtime };
-  return { keeper: identity('keeper'), app: identity('app'), exit };
+  return { keeper: identity('keeper') ?? started.get(directory) ?? null, app: identity('app'), exit };
 }
 
 /** What a keeper said that could not even start the app; '' when nothing. */

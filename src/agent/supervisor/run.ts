@@ -103,11 +103,11 @@ export class Run {
    */
   async stop(graceMs: number): Promise<RunResult | null> {
     const { clock, abandoned } = this.#options;
-    while (this.#endNow() === undefined && this.#look().app === null) await clock.sleep(5, abandoned);
     // The first process may end before those that still work (a shell before its server): all have the same time.
     const grace = new AbortController();
     const over = eitherSignal(abandoned, grace.signal);
     const timer = clock.sleep(graceMs, over).then(() => grace.abort());
+    while (!over.aborted && this.#endNow() === undefined && this.#look().app === null) await clock.sleep(5, over);
     const asking = this.#askToEnd(over);
     await this.ended(grace.signal);
     for (let pause = 10; this.members().length > 0 && !over.aborted; pause *= 1.5) {
@@ -124,6 +124,9 @@ export class Run {
   async clear(): Promise<RunResult> {
     const { clock, group, instance } = this.#options;
     const never = new AbortController().signal;
+    // Before it starts the app after all.
+    const starting = this.#look();
+    if (starting.app === null && starting.exit === null && starting.keeper) signalTree(starting.keeper, 'SIGKILL');
     await killMembers(instance, this.#look(), group, clock);
     const until = clock.monotonic() + keeperMs;
     for (let pause = 1; !isDrained(this.#look()) && clock.monotonic() < until; pause *= 1.5) {
