@@ -17,15 +17,20 @@ import { PaasError } from '../../shared/errors.ts';
 import { newSecret } from '../../shared/ids.ts';
 import type { Control } from '../context.ts';
 import type { HostRow } from '../store/schema.ts';
-import { loseHosts } from './lost.ts';
 import { wantNeededHosts } from './needed-hosts.ts';
-import { wantHost } from './want-host.ts';
+import { judgeSilence } from './silence.ts';
 
 /** Value of `draining` for a host that is to be removed, not only drained. */
 export const removeWhenEmpty = 2;
 
 /** How long an agent may take to come back before its host counts as unreachable. */
 const restartMs = 1500;
+
+/** How long a look waits for the cloud. */
+const momentMs = 500;
+
+/** How long a server that stops waits for the cloud. */
+const stopMs = 5000;
 
 const hash = (token: string): string => createHash('sha256').update(token).digest('hex');
 const rolesOf = (host: HostRow): string[] => JSON.parse(host.roles) as string[];
@@ -36,41 +41,75 @@ export class HostReconciler {
   readonly #notBefore = new Map<string, number>();
   /** Since when hosts are known to boot: their agents' time is not that of a cloud that refused, or of a server that was away. */
   readonly #bootingSince = new Map<string, number>();
+  /** What a cloud was asked to do for a host and has not answered yet: one thing at a time. */
+  readonly #underWay = new Map<string, Promise<void>>();
+  /** What the cloud said of silent hosts since the last look. */
+  readonly #words = new Map<string, CloudHostState>();
 
   constructor(control: Control) {
     this.#control = control;
   }
 
-  /** One look at all hosts; every step is small, and the next look goes on from what is recorded. */
+  /**
+   * One look at all hosts; every step is small, and the next look goes on from what is recorded. A cloud's answer that
+   * takes longer than a moment holds up its own host alone: it is for a later look.
+   */
   async reconcile(): Promise<void> {
-    const hosts = await this.#control.store.db.selectFrom('hosts').selectAll().orderBy('created_at').execute();
+    await Promise.all((await this.#hosts()).map((host) => this.#notice(host)));
+    const hosts = await this.#hosts();
     const known = new Set(hosts.map(({ id }) => id));
     for (const memory of [this.#notBefore, this.#bootingSince])
       for (const id of memory.keys()) if (!known.has(id)) memory.delete(id);
-    const results = await Promise.allSettled(hosts.map((host) => this.#advance(host)));
-    for (const [index, result] of results.entries()) {
-      if (result.status === 'rejected') await this.#failed(hosts[index]!, result.reason);
-    }
-    await this.#judgeSilence();
+    const idle = hosts.filter((host) => !this.#underWay.has(host.id) && this.#due(host));
+    await ended(
+      idle.map((host) => this.#begin(host)),
+      momentMs,
+    );
+    await judgeSilence(this.#control, this.#words);
     await wantNeededHosts(this.#control);
   }
 
-  async #advance(host: HostRow): Promise<void> {
-    if (!this.#due(host)) return;
-    const driver = await this.#control.clouds.driver(host.cloud);
-    if (host.state === 'creating') return this.#create(host, driver);
-    if (host.state === 'lost' || host.state === 'deleting') return this.#remove(host, driver);
-    if (host.draining === removeWhenEmpty && (await this.#empty(host))) {
+  /** Waits for what is under way, within what a stop may take; what a cloud does after that is looked up by token. */
+  async close(): Promise<void> {
+    await ended([...this.#underWay.values()], stopMs);
+  }
+
+  #hosts(): Promise<HostRow[]> {
+    return this.#control.store.db.selectFrom('hosts').selectAll().orderBy('created_at').execute();
+  }
+
+  /** What shows without the cloud: who talks, and who may go. */
+  async #notice(host: HostRow): Promise<void> {
+    if (host.state === 'lost' || host.state === 'deleting') return;
+    const connected = this.#control.hub.connected(host.id);
+    if (host.state === 'creating') {
+      if (connected) await this.#ready(host);
+    } else if (host.draining === removeWhenEmpty && (await this.#empty(host))) {
       await this.#become('deleting', host);
-      this.#control.wake.hosts();
-      return;
-    }
-    if (host.state === 'ready' && host.cloud_id === null) await this.#find(host, driver);
-    if (this.#heardOf(host)) {
-      if (host.state === 'unreachable' && this.#control.hub.connected(host.id)) await this.#ready(host);
+    } else if (this.#heardOf(host)) {
+      if (host.state === 'unreachable' && connected) await this.#ready(host);
     } else if (host.state === 'ready' && (await this.#become('unreachable', host))) {
       await this.#event(host, 'host.unreachable', `${host.name} does not answer; its instances and routes stay`);
     }
+  }
+
+  /** Asks a host's cloud for the next step. Never rejects. */
+  #begin(host: HostRow): Promise<void> {
+    const step = this.#advance(host)
+      .catch((error: unknown) => this.#failed(host, error))
+      .catch((error: unknown) => this.#control.logger.error('a look at a host failed', error, { host: host.name }))
+      .finally(() => this.#underWay.delete(host.id));
+    this.#underWay.set(host.id, step);
+    return step;
+  }
+
+  async #advance(host: HostRow): Promise<void> {
+    if (host.state === 'unreachable') return this.#listen(host);
+    if (host.state === 'ready' && host.cloud_id !== null) return;
+    const driver = await this.#control.clouds.driver(host.cloud);
+    if (host.state === 'creating') await this.#create(host, driver);
+    else if (host.state === 'ready') await this.#find(host, driver);
+    else await this.#remove(host, driver);
   }
 
   /** Its agent's hello has made it ready, unless another change came in between. */
@@ -102,7 +141,6 @@ export class HostReconciler {
 
   async #create(host: HostRow, driver: CloudDriver): Promise<void> {
     if (host.cloud_id === null) return this.#ask(host, driver);
-    if (this.#control.hub.connected(host.id)) return this.#ready(host);
     const now = Date.now();
     this.#notBefore.set(host.id, now + 500);
     const since = this.#bootingSince.get(host.id) ?? now;
@@ -112,8 +150,8 @@ export class HostReconciler {
     const late = now - since > this.#control.settings.timing.bootTimeout;
     if (state === 'gone' || state === 'error' || late) {
       const why = late ? 'its agent has not enrolled in time' : `the cloud says ${state}`;
+      if (!(await this.#become('deleting', host, why))) return;
       await this.#event(host, 'host.failed', `${host.name} did not come up: ${why}; it is replaced`);
-      await this.#become('deleting', host, why);
       this.#control.wake.hosts();
     } else if (present?.state === 'stopped') await driver.start(host.cloud_id);
   }
@@ -152,7 +190,21 @@ export class HostReconciler {
     // Which of several is the one that talks is not known: removal takes them all.
     if (!found || doubles.length > 0) return null;
     await this.#set(host, { cloud_id: found.id, message: null });
+    this.#notBefore.delete(host.id);
     return found.id;
+  }
+
+  /** The cloud's word on a silent host; `unknown` where it does not answer or knows no id of it: then only the grace counts. */
+  async #listen(host: HostRow): Promise<void> {
+    let word: CloudHostState = 'unknown';
+    try {
+      const driver = await this.#control.clouds.driver(host.cloud);
+      const id = host.cloud_id ?? (await this.#find(host, driver));
+      this.#notBefore.set(host.id, Date.now() + 1000);
+      if (id !== null) word = (await driver.get(id))?.state ?? 'gone';
+    } finally {
+      this.#words.set(host.id, word);
+    }
   }
 
   #userData(host: HostRow, token: string): AgentUserData {
@@ -190,47 +242,6 @@ export class HostReconciler {
     wake.hosts();
   }
 
-  /** Which silent hosts are lost: by the cloud's word, or after the grace; never many at once, never just after a start. */
-  async #judgeSilence(): Promise<void> {
-    const { store, settings, startedAt } = this.#control;
-    const now = Date.now();
-    const all = await store.db.selectFrom('hosts').selectAll().execute();
-    const silent = all.filter((host) => host.state === 'unreachable' && !this.#control.hub.connected(host.id));
-    const lost: { host: HostRow; why: string }[] = [];
-    for (const host of silent) {
-      if (!this.#due(host)) continue;
-      this.#notBefore.set(host.id, now + 1000);
-      const state = await this.#stateAtCloud(host);
-      const since = now - Math.max(host.last_seen ?? host.created_at, startedAt);
-      if (state === 'gone' || state === 'stopped' || state === 'error')
-        lost.push({ host, why: `the cloud says ${state}` });
-      else if (since > settings.timing.lostGrace) lost.push({ host, why: `silent for ${Math.round(since / 1000)} s` });
-    }
-    if (lost.length === 0 || now - startedAt < settings.timing.startGrace) return;
-    // More than half at once looks like our own link or the cloud's API failing, not like so many broken hosts.
-    const settled = all.filter((host) => host.state !== 'creating' && host.state !== 'deleting').length;
-    const allowed = Math.max(1, Math.floor(settled / 2));
-    const declared = lost.slice(0, allowed);
-    await loseHosts(this.#control, declared);
-    for (const { host } of declared) {
-      if (host.draining > 0 || !rolesOf(host).includes('compute')) continue;
-      const { cpu, memory_mb: memoryMb } = host;
-      await wantHost(this.#control, { roles: rolesOf(host), cpu, memoryMb, actor: 'platform' });
-    }
-  }
-
-  /** The cloud's word; `unknown` where it does not answer or knows no id of it: then only the grace counts. */
-  async #stateAtCloud(host: HostRow): Promise<CloudHostState> {
-    try {
-      const driver = await this.#control.clouds.driver(host.cloud);
-      const id = host.cloud_id ?? (await this.#find(host, driver));
-      return id === null ? 'unknown' : ((await driver.get(id))?.state ?? 'gone');
-    } catch (error) {
-      await this.#failed(host, error);
-      return 'unknown';
-    }
-  }
-
   async #failed(host: HostRow, error: unknown): Promise<void> {
     const message = error instanceof Error ? error.message : String(error);
     const details = error instanceof PaasError ? error.details : {};
@@ -263,4 +274,12 @@ export class HostReconciler {
   async #event(host: HostRow, kind: string, message: string, details: Record<string, unknown> = {}): Promise<void> {
     await this.#control.events.record({ kind, actor: 'platform', target: host.name, message, details });
   }
+}
+
+/** Resolves when all have ended, or after `ms`. */
+async function ended(steps: readonly Promise<void>[], ms: number): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const patience = new Promise<void>((resolve) => (timer = setTimeout(resolve, ms)));
+  await Promise.race([Promise.all(steps), patience]);
+  clearTimeout(timer);
 }

@@ -144,6 +144,7 @@ export class Loops {
     const work = [this.#apps, this.#hosts, this.#routes, this.#assignments, this.#certificates, this.#maintenance];
     await Promise.all([this.#ticks, ...work].map((loop) => loop.close()));
     const control = this.#control();
+    await control.hosts.close();
     if (this.#leading) await releaseLease(control.store, leaseName, control.serverId);
   }
 }

@@ -115,6 +115,44 @@ describe('silence', () => {
     expect((await states())['host-1']).toBe('lost');
   });
 
+  it('is noticed and made up for while the cloud takes for ever over another host', async () => {
+    await three();
+    control.cloud.before = (call) => (call.startsWith('destroy') ? new Promise(() => undefined) : undefined);
+    await control.store.db.updateTable('hosts').set({ state: 'deleting' }).where('name', '=', 'host-1').execute();
+    await look();
+    control.cloud.hosts.delete('vm-2');
+    await silence('host-2');
+    await look();
+    expect(await hosts()).toEqual(
+      expect.arrayContaining(['host-1 deleting vm-1', 'host-2 lost vm-2', 'host-4 creating vm-4']),
+    );
+    expect(control.cloud.calls.filter((call) => call === 'destroy vm-1')).toHaveLength(1);
+  });
+
+  it('of one is judged while the cloud says nothing of another', async () => {
+    await three();
+    control.cloud.before = (call) => {
+      control.cloud.before = () => undefined;
+      return call === 'get' ? new Promise(() => undefined) : undefined;
+    };
+    control.cloud.hosts.delete('vm-2');
+    await silence('host-1', 'host-2');
+    expect(await states()).toMatchObject({ 'host-1': 'unreachable', 'host-2': 'lost' });
+  });
+
+  it('of a cloud is waited for when the server stops', async () => {
+    await three();
+    let answer = (): void => undefined;
+    control.cloud.before = () => new Promise((resolve) => (answer = resolve));
+    await control.store.db.updateTable('hosts').set({ state: 'deleting' }).where('name', '=', 'host-1').execute();
+    await look();
+    expect(await states()).toHaveProperty('host-1');
+    const closed = control.hosts.close();
+    answer();
+    await closed;
+    expect(await states()).not.toHaveProperty('host-1');
+  });
+
   it('of a few seconds brings no other host for what waits', async () => {
     await three();
     await silence('host-1');
