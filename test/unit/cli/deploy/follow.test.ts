@@ -29,6 +29,6 @@ describe('a deployment', () => {
     const { code, stderr } = await cli.paas(['restart', '-a', 'shop']);
     expect(code).toBe(10);
     expect(stderr).toContain('The deployment of shop goes on');
-    expect(stderr).toContain('`paas rollout status -a shop` shows it');
+    expect(stderr).toContain('`paas ps -a shop` shows it');
   });
 });
