@@ -17,6 +17,10 @@ export class MemoryTrees {
     return digest;
   }
 
+  ensure(_digest: string): Promise<void> {
+    return Promise.resolve();
+  }
+
   materialise(digest: string, dest: string, owner?: { uid: number; gid: number }): Promise<void> {
     this.materialised++;
     mkdirSync(dest);

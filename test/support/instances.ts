@@ -4,7 +4,7 @@ import { chmodSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { expect } from 'vitest';
-import type { InstanceStatus } from '../../src/shared/contracts/instances.ts';
+import type { BaseRef, InstanceStatus } from '../../src/shared/contracts/instances.ts';
 import { listProcesses } from '../../src/shared/processes.ts';
 import type { Clock } from '../../src/agent/clock.ts';
 import type { Base, RuntimeKind } from '../../src/agent/runtimes/port.ts';
@@ -29,6 +29,8 @@ export interface TestHost {
   directory: string;
   trees: MemoryTrees;
   base: Base;
+  /** How the supervisor comes by a base. */
+  resolve(base: BaseRef): Promise<Base>;
   supervisor: Supervisor;
   status(id: string): InstanceStatus;
   until(id: string, expected: Partial<InstanceStatus>): Promise<InstanceStatus>;
@@ -53,13 +55,14 @@ export async function openHost(options: { kind?: RuntimeKind; clock?: Clock; log
       runtimes,
       logs,
       log: noLog,
-      bases: { resolve: () => Promise.resolve(host.base) },
+      bases: { resolve: (base) => host.resolve(base) },
       ...(options.clock ? { clock: options.clock } : {}),
     });
   const host: TestHost = {
     directory,
     trees,
     base: { kind: 'host' },
+    resolve: () => Promise.resolve(host.base),
     supervisor: open(),
     status: (id) => host.supervisor.statuses().find((one) => one.id === id)!,
     async until(id, expected) {

@@ -8,6 +8,8 @@ import type { Base } from '../runtimes/port.ts';
 import type { Runtimes } from '../runtimes/registry.ts';
 
 export interface Trees {
+  /** Makes sure that the whole tree is on this host. */
+  ensure(tree: string): Promise<void>;
   /** Makes `dest` (which does not exist yet) with the tree's content, owned by `owner`. */
   materialise(tree: string, dest: string, owner?: { uid: number; gid: number }): Promise<void>;
 }
@@ -41,7 +43,7 @@ export interface InstanceContext {
   /** A free port, promised to nobody else until it is released. */
   choosePort(): Promise<number>;
   releasePort(port: number): void;
-  /** Runs few starts at once, so that hundreds at boot do not starve one another. */
+  /** Runs few starts at once, so that hundreds at boot do not starve one another. For work of this host alone. */
   inTurn<T>(work: () => Promise<T>): Promise<T>;
   changed(id: string): void;
 }

@@ -15,8 +15,9 @@ import { bootId, type ProcessEntry } from '../../shared/processes.ts';
 import type { LimitGroup } from '../limits/port.ts';
 import { errorFields } from '../log.ts';
 import { isPortFree } from '../ports.ts';
-import type { RuntimeCommand, RuntimeSpec } from '../runtimes/port.ts';
+import type { Runtime, RuntimeCommand } from '../runtimes/port.ts';
 import { driverOf } from '../runtimes/registry.ts';
+import { unlessAborted } from '../signals.ts';
 import { targetOf, watchRun } from './attention.ts';
 import { longestMs } from './backoff.ts';
 import type { InstanceContext } from './context.ts';
@@ -24,7 +25,7 @@ import { afterEnd, afterFailedStart, afterHostRestart, exitOf, startKey, type Ca
 import type { HealthState } from './health.ts';
 import { newRecord, StoredRecord, type InstanceRecord } from './record.ts';
 import { Run, type RunResult } from './run.ts';
-import { fillApp, followLogs, removeApp, runtimeSpec, startApp } from './start.ts';
+import { fetchParts, fillApp, followLogs, portFor, removeApp, runtimeSpec, startApp } from './start.ts';
 import { measured, statusOf } from './status.ts';
 
 /** Failed starts in a row after which a process that shall run only once is given up. */
@@ -133,7 +134,7 @@ export class Instance {
     if (run === null || app === null) {
       throw new PaasError('conflict', `instance ${this.record.spec.name} does not run at the moment`);
     }
-    const spec = await this.#runtimeSpec(run.group.visible);
+    const spec = await runtimeSpec(this.#directory, this.record, this.#context, run.group.visible);
     return driverOf(this.record.runtime).exec(spec, argv, run.members(), app);
   }
 
@@ -166,27 +167,20 @@ export class Instance {
     else if (!wanted) await this.#retire();
     else if (done) logs.end(this.id);
     else if (wait > 0 && wait <= longestMs) await clock.sleep(wait, this.#interrupt.signal);
-    else await this.#context.inTurn(() => this.#start());
+    else await this.#launch();
     return this.#run === null && (!wanted || done) && !this.#interrupt.signal.aborted ? 'settled' : 'on';
   }
 
-  async #start(): Promise<void> {
-    const { clock, log, directory: scripts } = this.#context;
+  /** What comes over the network is waited for before the turn: a slow download holds up nobody else. */
+  async #launch(): Promise<void> {
+    const { clock, log } = this.#context;
     const { spec } = this.record;
+    const fill = this.record.tree !== spec.image.tree || this.record.crashes > refillAfter;
     try {
       const runtime = this.#context.runtimes.choose(spec.runtime);
-      if (this.record.tree !== spec.image.tree || this.record.crashes > refillAfter) await this.#fill(spec);
-      const port = spec.kind === 'web' || spec.kind === 'service' ? await this.#port() : null;
+      await unlessAborted(fetchParts(spec, fill, this.#context), this.#interrupt.signal);
       // What was asked for may have changed meanwhile: the loop looks again.
-      if (this.#interrupt.signal.aborted) return;
-      const group = this.#group();
-      const startedAt = new Date(clock.now()).toISOString();
-      const start = { startedAt, bootId: bootId(), runtime: runtime.kind, oomKills: group.oomKills() };
-      this.#save({ ...start, running: true, healthy: false, port, startKey: startKey(spec) });
-      if (!this.#stored.stored) throw new PaasError('disk_full', 'no space for the record of a start');
-      await startApp(await this.#runtimeSpec(group.visible), spec.command, { runtime, group, scripts });
-      this.#attach();
-      log.info('instance started', { instance: this.id, name: spec.name, app: spec.app.name, port });
+      await this.#context.inTurn(async () => this.#interrupt.signal.aborted || this.#start(spec, runtime, fill));
     } catch (thrown) {
       log.error('instance could not be started', { instance: this.id, ...errorFields(thrown) });
       const error = asPaasError(thrown);
@@ -195,15 +189,24 @@ export class Instance {
     }
   }
 
-  async #fill(spec: InstanceSpec): Promise<void> {
-    this.#save({ tree: null });
-    await fillApp(this.#directory, spec, this.#context.trees);
-    this.#save({ tree: spec.image.tree });
-  }
-
-  async #port(): Promise<number> {
-    const { port } = this.record;
-    return port !== null && (await isPortFree(port)) ? port : this.#context.choosePort();
+  async #start(spec: InstanceSpec, runtime: Runtime, fill: boolean): Promise<void> {
+    const { clock, log, directory: scripts } = this.#context;
+    if (fill) {
+      this.#save({ tree: null });
+      await fillApp(this.#directory, spec, this.#context.trees);
+      this.#save({ tree: spec.image.tree });
+    }
+    const port = await portFor(this.record, this.#context);
+    if (this.#interrupt.signal.aborted) return;
+    const group = this.#group();
+    const startedAt = new Date(clock.now()).toISOString();
+    const start = { startedAt, bootId: bootId(), runtime: runtime.kind, oomKills: group.oomKills() };
+    this.#save({ ...start, running: true, healthy: false, port, startKey: startKey(spec) });
+    if (!this.#stored.stored) throw new PaasError('disk_full', 'no space for the record of a start');
+    const inside = await runtimeSpec(this.#directory, this.record, this.#context, group.visible);
+    await startApp(inside, spec.command, { runtime, group, scripts });
+    this.#attach();
+    log.info('instance started', { instance: this.id, name: spec.name, app: spec.app.name, port });
   }
 
   #group(): LimitGroup {
@@ -283,10 +286,6 @@ export class Instance {
     this.#group().remove();
     this.#save({ tree: null, port: null });
     this.#context.logs.end(this.id);
-  }
-
-  #runtimeSpec(visible: Record<string, string>): Promise<RuntimeSpec> {
-    return runtimeSpec(this.#directory, this.record, this.#context, visible);
   }
 
   #save(change: Partial<InstanceRecord>): void {

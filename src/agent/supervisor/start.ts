@@ -7,11 +7,23 @@ import type { LimitGroup } from '../limits/port.ts';
 import { errorFields } from '../log.ts';
 import type { LogSource } from '../logs/source.ts';
 import { removeTree } from '../remove-tree.ts';
+import { isPortFree } from '../ports.ts';
 import { logFile, startKept } from '../runtimes/keeper.ts';
 import type { Owner, Runtime, RuntimeSpec } from '../runtimes/port.ts';
 import { ownerOf } from '../runtimes/users.ts';
 import type { InstanceContext, Trees } from './context.ts';
 import { cookieName } from './members.ts';
+import type { InstanceRecord } from './record.ts';
+
+/** Brings what a start needs onto this host: its base and, where `app/` is to be filled, its tree. */
+export async function fetchParts(
+  { image }: InstanceSpec,
+  fill: boolean,
+  { bases, trees }: Pick<InstanceContext, 'bases' | 'trees'>,
+): Promise<void> {
+  await bases.resolve(image.base);
+  if (fill) await trees.ensure(image.tree);
+}
 
 /** Fills `app/` anew from a tree; on failure the instance has no `app/`. */
 export async function fillApp(directory: string, spec: InstanceSpec, trees: Trees): Promise<void> {
@@ -52,6 +64,15 @@ export async function runtimeSpec(
     hidden: [path.dirname(path.dirname(directory))],
     cgroups: visible,
   };
+}
+
+/** The port of the next start: the one that it had, if that is free; null where it needs none. */
+export async function portFor(
+  { spec, port }: Pick<InstanceRecord, 'spec' | 'port'>,
+  context: Pick<InstanceContext, 'choosePort'>,
+): Promise<number | null> {
+  if (spec.kind !== 'web' && spec.kind !== 'service') return null;
+  return port !== null && (await isPortFree(port)) ? port : context.choosePort();
 }
 
 /** Starts the app under a keeper. */
