@@ -91,7 +91,7 @@ describe('drivers', () => {
   it('are named by their registry and by programs alone', () => {
     const engines = new Exceptions({
       'src/control/deploy/once.ts': 'one-offs are placed by the same pure planning as workloads',
-      'src/control/reconcile/hosts.ts': 'how many hosts are needed is the same pure planning',
+      'src/control/reconcile/needed-hosts.ts': 'how many hosts are needed is the same pure planning',
       'src/control/store/instances.ts': 'implements what the built-in engine wants remembered',
     });
     const broken: string[] = [];
