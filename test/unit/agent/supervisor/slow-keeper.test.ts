@@ -5,8 +5,8 @@ import { eventually } from '../../../support/eventually.ts';
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
 // A machine so busy that the keeper gets to write its first file after three seconds.
-vi.mock(import('../../../../src/agent/runtimes/scripts.ts'), async (original) => {
-  const scripts = await original();
+vi.mock('../../../../src/agent/runtimes/scripts.ts', async (original) => {
+  const scripts = await original<{ keeperScript: string }>();
   return { ...scripts, keeperScript: scripts.keeperScript.replace('owner=$1', 'sleep 3; owner=$1') };
 });
 
