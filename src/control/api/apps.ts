@@ -2,7 +2,7 @@
 import * as api from '../../shared/contracts/api.ts';
 import { PaasError } from '../../shared/errors.ts';
 import { formationOf, requireApp } from '../deploy/apps.ts';
-import { endAll, insertDeployment, presentDeployment, unfinished } from '../deploy/deployments.ts';
+import { endAll, endWaits, insertDeployment, presentDeployment, unfinished } from '../deploy/deployments.ts';
 import { cancelUselessBuilds, changeEffects, underWay } from '../deploy/during.ts';
 import { endWaiting } from '../deploy/once.ts';
 import type { Db, Trx } from '../store/open.ts';
@@ -130,6 +130,7 @@ async function switchState(call: Call<unknown>, state: 'active' | 'stopped'): Pr
     // A stopped app may be about to be started: by a push, say.
     if (present.state === state && (kind === 'start' || !(await isBusy(trx, app.id)))) return { deployment: null };
     if (kind === 'stop') await endAll(trx, present);
+    else await endWaits(trx, present.id, 'stop');
     await trx.updateTable('apps').set({ state }).where('id', '=', app.id).execute();
     const row = await insertDeployment(trx, app.id, {
       kind,

@@ -161,7 +161,7 @@ async function steer(call: Call<unknown>, verb: 'pause' | 'continue' | 'cancel')
       .executeTakeFirst();
     if (!deployment || verb !== 'cancel') {
       throw new PaasError('conflict', `Nothing of ${app.name} is being rolled out.`, {
-        hint: `See \`paas releases -a ${app.name}\`.`,
+        hint: `See \`paas releases${appFlags(app)}\`.`,
       });
     }
     await endActive(trx, { ...present, active_deployment: deployment.id }, 'cancelled');

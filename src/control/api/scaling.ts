@@ -4,7 +4,7 @@ import type * as api from '../../shared/contracts/api.ts';
 import type { Formation, ScaleRequest } from '../../shared/contracts/api.ts';
 import { PaasError } from '../../shared/errors.ts';
 import { appFlags, formationOf } from '../deploy/apps.ts';
-import { activate, finish, insertDeployment, presentDeployment } from '../deploy/deployments.ts';
+import { activate, askedTypes, endWaits, finish, insertDeployment, presentDeployment } from '../deploy/deployments.ts';
 import {
   changeEffects,
   nextEpoch,
@@ -54,6 +54,9 @@ export async function scale(call: Call<z.infer<typeof api.scaleRequest>>): Promi
       const resized = Object.keys(asked).filter((type) => isSized(asked[type]!));
       if (scaled.rolls || old.rolls) await replaceRunning(trx, app.id, resized);
     }
+    await endWaits(trx, app.id, 'scale', (other) =>
+      (askedTypes(other) ?? []).some((type) => Object.hasOwn(asked, type)),
+    );
     const row = await insertDeployment(trx, app.id, {
       kind: 'scale',
       actor: call.principal.name,

@@ -45,7 +45,7 @@ async function exec(call: Call<Request>, app: AppRow): Promise<unknown> {
   );
   if (!row)
     throw new PaasError('not_found', `${app.name} has no running instance ${name}.`, {
-      hint: `See \`paas ps -a ${app.name}\`.`,
+      hint: `See \`paas ps${appFlags(app)}\`.`,
     });
   if (row.host_id === null || !control.hub.connected(row.host_id)) {
     throw new PaasError('host_failed', `The host of ${name} does not answer.`, { hint: 'See `paas hosts`.' });

@@ -54,16 +54,7 @@ export async function insertDeployment(trx: Trx, appId: string, wish: NewDeploym
  */
 export async function activate(trx: Trx, app: AppRow, next: string): Promise<AppRow> {
   if (app.active_deployment !== next) await endActive(trx, app, 'superseded');
-  // Whoever waits for the way back to end waits in vain.
-  await trx
-    .updateTable('deployments')
-    .set({ state: 'superseded', finished_at: Date.now() })
-    .where('app_id', '=', app.id)
-    .where('kind', '=', 'rollback')
-    .where('state', '=', 'rolling')
-    .where('rollout_id', 'is', null)
-    .where('id', '!=', next)
-    .execute();
+  await endWaits(trx, app.id, 'rollback', ({ id }) => id !== next);
   return trx
     .updateTable('apps')
     .set({ active_deployment: next })
@@ -106,6 +97,31 @@ export async function endActive(trx: Trx, app: AppRow, state: 'superseded' | 'ca
   if (isScaled) await replaceRunning(trx, app.id);
   await abandonRollouts(trx, app.id, end, isScaled ? 'keep' : 'undo');
 }
+
+/** Who waits for what is no longer asked for is told so: it may never come true, or has only for a moment. */
+export async function endWaits(
+  trx: Trx,
+  appId: string,
+  kind: 'rollback' | 'scale' | 'stop',
+  isOutdated: (waiting: DeploymentRow) => boolean = () => true,
+): Promise<void> {
+  const waiting = await trx
+    .selectFrom('deployments')
+    .selectAll()
+    .where('app_id', '=', appId)
+    .where('kind', '=', kind)
+    .where('state', '=', 'rolling')
+    .where('rollout_id', 'is', null)
+    .execute();
+  const ids = waiting.filter(isOutdated).map(({ id }) => id);
+  if (ids.length === 0) return;
+  const ended = { state: 'superseded', finished_at: Date.now() } as const;
+  await trx.updateTable('deployments').set(ended).where('id', 'in', ids).execute();
+}
+
+/** The process types that a scale or restart speaks of; null: all. */
+export const askedTypes = ({ kind, request }: Pick<DeploymentRow, 'kind' | 'request'>): string[] | null =>
+  (kind === 'scale' || kind === 'restart') && request !== '' ? (JSON.parse(request) as string[]) : null;
 
 /** Ends everything that is under way or waits: the app stops or goes. */
 export async function endAll(trx: Trx, app: AppRow): Promise<void> {

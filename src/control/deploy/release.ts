@@ -6,6 +6,7 @@ import { configPlace } from '../agents/assignments.ts';
 import type { Trx } from '../store/open.ts';
 import type { AppRow, ImageRow, ReleaseRow } from '../store/schema.ts';
 import { formationOf, manifestOf } from './apps.ts';
+import { endWaits } from './deployments.ts';
 import { sameJson } from './diff.ts';
 import type { Effects } from './effects.ts';
 import type { Canary } from '../rollout/canary.ts';
@@ -194,6 +195,7 @@ export async function beginRollout(trx: Trx, control: Control, app: AppRow, wish
       finished_at: null,
     })
     .execute();
+  await endWaits(trx, app.id, 'stop');
   // Nothing serves yet that the settings of a first release could disturb; others take force when they are live.
   const router = app.release === null ? await routerOfRelease(trx, app.id, wish.to.release) : null;
   await trx

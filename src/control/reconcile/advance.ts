@@ -256,7 +256,7 @@ export async function advanceReleasing(control: Control, app: AppRow, deployment
   const exit = row.exit === null ? null : (JSON.parse(row.exit) as { code: number | null; reason: string });
   if (exit?.code !== 0) {
     const lines = await lastLines(control, app.id, { instance: row.id, n: 20 });
-    const said = `\`paas logs -a ${app.name} --instance release.${row.ordinal}\``;
+    const said = `\`paas logs${appFlags(app)} --instance release.${row.ordinal}\``;
     const lost = row.state === 'lost';
     const how = lost ? 'was lost with its host' : `ended with status ${exit?.code ?? 'unknown'}`;
     const hint = lost

@@ -1,7 +1,7 @@
 /** Deployments that only wait (scale, start, stop): are they there yet? */
 import { PaasError } from '../../shared/errors.ts';
 import type { Control } from '../context.ts';
-import { finish } from '../deploy/deployments.ts';
+import { askedTypes, finish } from '../deploy/deployments.ts';
 import { wantedInstances } from '../deploy/wanted.ts';
 import { failureOf } from '../rollout/machine.ts';
 import type { DeploymentRow } from '../store/schema.ts';
@@ -39,6 +39,7 @@ export async function judgeConvergence(
     return { there: reached && quiet, failed };
   };
   for (const deployment of waiting) {
+    // What becomes of process types that it did not speak of does not hold it up.
     const types = askedTypes(deployment);
     const isMeant = (type: string): boolean => types === null || types.includes(type);
     const isBack = deployment.kind !== 'rollback' || !rolling;
@@ -49,7 +50,7 @@ export async function judgeConvergence(
       const lines = await lastLines(control, appId, { instance: failed.id, n: 20 });
       const trouble = hostTrouble(failed);
       const what = trouble ? 'cannot start' : `does not ${failed.wasHealthy ? 'stay' : 'become'} healthy`;
-      const todo = trouble?.hint ?? `Read \`paas logs -a ${app.name} --instance ${name}\`.`;
+      const todo = trouble?.hint ?? `Read \`paas logs${appFlags(app)} --instance ${name}\`.`;
       const text = `${name} of v${failed.release} ${what}: ${failureOf(failed) ?? ''}.`;
       const error = new PaasError(trouble?.code ?? 'unhealthy', text, {
         hint: `It is tried again and again. ${todo}`,
@@ -66,10 +67,6 @@ export async function judgeConvergence(
     }
   }
 }
-
-/** The process types that a scale or restart spoke of: what becomes of others does not hold it up. null: all. */
-const askedTypes = ({ kind, request }: DeploymentRow): string[] | null =>
-  (kind === 'scale' || kind === 'restart') && request !== '' ? (JSON.parse(request) as string[]) : null;
 
 async function end(control: Control, deployment: DeploymentRow, error?: PaasError): Promise<void> {
   const app = await control.store.db
