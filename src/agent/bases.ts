@@ -24,7 +24,9 @@ export interface Bases {
   resolve(base: BaseRef): Promise<Base>;
   /** Imported bases that are ready here. */
   ready(): BaseRef[];
-  /** Removes bases that are not among these digests and that nobody is fetching. */
+  /** Keeps a base, there already or not, from being collected until the answer is called. */
+  hold(base: BaseRef): () => void;
+  /** Removes bases that are not among these digests and that nobody is fetching or holding. */
   collect(digests: ReadonlySet<string>): Promise<void>;
 }
 
@@ -40,6 +42,7 @@ export function openBases(options: BasesOptions): Bases {
   const { directory, log } = options;
   const names = new Map<string, string>();
   const fetching = new Map<string, Promise<void>>();
+  const holds = new Set<{ digest: string }>();
   const placeOf = (digest: string) => join(directory, digest);
 
   const fetch = async ({ name, digest }: BaseRef) => {
@@ -83,10 +86,16 @@ export function openBases(options: BasesOptions): Bases {
     },
     ready: () =>
       [...names].map(([digest, name]) => ({ name, digest })).filter(({ digest }) => existsSync(placeOf(digest))),
+    hold({ digest }) {
+      const hold = { digest };
+      holds.add(hold);
+      return () => void holds.delete(hold);
+    },
     async collect(digests) {
       for (const name of readdirSync(directory)) {
         const digest = name.split('.')[0]!;
         if (!digestPattern.test(digest) || digests.has(digest) || fetching.has(digest)) continue;
+        if ([...holds].some((hold) => hold.digest === digest)) continue;
         names.delete(digest);
         // Renamed first, so that a half-removed one is never taken for whole.
         const trash = join(directory, `${digest}.trash`);

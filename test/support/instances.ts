@@ -29,6 +29,8 @@ export interface TestHost {
   directory: string;
   trees: MemoryTrees;
   base: Base;
+  /** Bases that are held, each as often as it is. */
+  holds: number;
   /** How the supervisor comes by a base. */
   resolve(base: BaseRef): Promise<Base>;
   supervisor: Supervisor;
@@ -55,13 +57,20 @@ export async function openHost(options: { kind?: RuntimeKind; clock?: Clock; log
       runtimes,
       logs,
       log: noLog,
-      bases: { resolve: (base) => host.resolve(base) },
+      bases: {
+        resolve: (base) => host.resolve(base),
+        hold() {
+          host.holds++;
+          return () => host.holds--;
+        },
+      },
       ...(options.clock ? { clock: options.clock } : {}),
     });
   const host: TestHost = {
     directory,
     trees,
     base: { kind: 'host' },
+    holds: 0,
     resolve: () => Promise.resolve(host.base),
     supervisor: open(),
     status: (id) => host.supervisor.statuses().find((one) => one.id === id)!,

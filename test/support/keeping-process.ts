@@ -30,7 +30,7 @@ const supervisor: Supervisor = createSupervisor({
   trees: new MemoryTrees(),
   log,
   logs: shipper,
-  bases: { resolve: () => Promise.resolve({ kind: 'host' }) },
+  bases: { resolve: () => Promise.resolve({ kind: 'host' }), hold: () => () => undefined },
   runtimes: await findRuntimes(),
 });
 process.on('message', (message: { resume?: LogPosition[]; acked?: LogPosition[] }) => {

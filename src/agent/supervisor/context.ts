@@ -16,6 +16,8 @@ export interface Trees {
 
 export interface Bases {
   resolve(base: BaseRef): Promise<Base>;
+  /** Keeps a base on this host until the answer is called. */
+  hold(base: BaseRef): () => void;
 }
 
 /** Where the output of instances goes: the log shipper. */

@@ -21,8 +21,11 @@ export interface OneOff {
 export async function prepareOneOff(context: InstanceContext, spec: InstanceSpec): Promise<OneOff> {
   const directory = path.join(context.directory, spec.id);
   const group = context.limits.open(spec.id, { memoryMb: spec.memoryMb, cpu: spec.cpu ?? null });
+  // No assignment names it, so nothing else keeps it below the command.
+  const release = context.bases.hold(spec.image.base);
   const finish = async (): Promise<void> => {
     await killMembers(spec.id, readRun(directory, bootId()), group, context.clock);
+    release();
     group.remove();
     removeInstance(directory, context.log);
   };

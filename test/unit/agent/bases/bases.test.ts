@@ -100,6 +100,19 @@ it('refuses what is no archive, and what does not match its digest', async () =>
   expect(readdirSync(directory)).toEqual([]);
 });
 
+it('keeps one that somebody holds, until all have let go', async () => {
+  const digest = rootfs(false);
+  const release = [bases.hold({ name: 'debian', digest }), bases.hold({ name: 'debian', digest })];
+  await bases.resolve({ name: 'debian', digest });
+  release[0]!();
+  release[0]!();
+  await bases.collect(new Set());
+  expect(readdirSync(directory)).toEqual([digest]);
+  release[1]!();
+  await bases.collect(new Set());
+  expect(readdirSync(directory)).toEqual([]);
+});
+
 it('removes those that nothing names any more', async () => {
   const digest = rootfs(false);
   await bases.resolve({ name: 'debian', digest });
