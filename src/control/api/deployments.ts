@@ -2,6 +2,7 @@
 import * as api from '../../shared/contracts/api.ts';
 import { PaasError, type ErrorBody } from '../../shared/errors.ts';
 import type { Control } from '../context.ts';
+import { appFlags } from '../deploy/apps.ts';
 import { endActive, presentDeployment, unfinished } from '../deploy/deployments.ts';
 import { inputOf } from '../reconcile/rollouts.ts';
 import { canaryOf, nextStep } from '../rollout/canary.ts';

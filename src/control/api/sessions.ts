@@ -7,6 +7,7 @@ import { PaasError } from '../../shared/errors.ts';
 import { newId } from '../../shared/ids.ts';
 import { launchArgv, launchLine, shellQuote } from '../../stacks/support/launch.ts';
 import { instanceSpec, releaseFacts } from '../agents/assignments.ts';
+import { appFlags } from '../deploy/apps.ts';
 import { runOnce } from '../deploy/once.ts';
 import { refuseTooLarge } from '../deploy/scale.ts';
 import type { AppRow } from '../store/schema.ts';

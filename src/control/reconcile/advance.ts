@@ -5,6 +5,7 @@ import { pushRequest } from '../../shared/contracts/api.ts';
 import { launchLine } from '../../stacks/support/launch.ts';
 import { releaseFacts } from '../agents/assignments.ts';
 import type { Control } from '../context.ts';
+import { appFlags } from '../deploy/apps.ts';
 import { finish } from '../deploy/deployments.ts';
 import { keptRunning } from '../deploy/diff.ts';
 import { nextEpoch } from '../deploy/during.ts';

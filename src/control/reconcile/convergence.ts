@@ -1,6 +1,7 @@
 /** Deployments that only wait (scale, start, stop): are they there yet? */
 import { PaasError } from '../../shared/errors.ts';
 import type { Control } from '../context.ts';
+import { appFlags } from '../deploy/apps.ts';
 import { askedTypes, finish } from '../deploy/deployments.ts';
 import { wantedInstances } from '../deploy/wanted.ts';
 import { failureOf } from '../rollout/machine.ts';
