@@ -23,7 +23,7 @@ it('finds a keeper by its argument, with its children, as macOS would', async ()
     const members = membersOf(table, { agent: null }, ({ command, terminal }) => command.includes(mark) && !terminal);
     const commands = members.map(({ pid }) => table.find((entry) => entry.pid === pid)?.command).sort();
     expect(commands).toEqual([expect.stringContaining(mark), 'sleep 61', 'sleep 62']);
-  });
+  }, 15_000);
   const self = psTable().find((entry) => entry.pid === process.pid);
   expect(self).toMatchObject({ ppid: process.ppid, pid: process.pid });
 });

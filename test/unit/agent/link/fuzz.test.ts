@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
-import { afterAll, expect, test, vi } from 'vitest';
+import { afterAll, expect, test } from 'vitest';
 import { WebSocketServer, type WebSocket } from 'ws';
 import { createLink, type LinkHandlers } from '../../../../src/agent/link.ts';
 import { createControlHttp } from '../../../../src/agent/link-http.ts';
@@ -66,7 +66,7 @@ test('any frames: each is one of the messages for the agent, or the link is clos
   );
   const socket = await next;
   socket.send(welcome);
-  await vi.waitFor(() => expect(link.up).toBe(true));
+  await expect.poll(() => link.up).toBe(true);
   end.abort();
   await running;
   http.close();

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { describe, expect, it, vi } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import type { Deployment } from '../../../../src/shared/contracts/api.ts';
 import { startPlatform } from '../client/platform.ts';
 import { ended, harness, shop } from './support.ts';
@@ -83,7 +83,7 @@ describe('paas rollout --watch', () => {
     server.maxRequestsPerSocket = 1;
     looks({ rollout: running, deployment: null });
     const watched = watch();
-    await vi.waitFor(() => expect(cli.platform.seen).toHaveLength(2));
+    await expect.poll(() => cli.platform.seen).toHaveLength(2);
     await sleep(100);
     await cli.platform.stop();
     await sleep(800);

@@ -1,7 +1,7 @@
 /** Whatever an agent sends: the control plane goes on, and a message that is none ends the link with a code. */
 import { EventEmitter } from 'node:events';
 import fc from 'fast-check';
-import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { WebSocket } from 'ws';
 import { createHandlers } from '../../../../src/control/agents/handlers.ts';
 import { Hub } from '../../../../src/control/agents/hub.ts';
@@ -111,7 +111,7 @@ test.each([
     const socket = new Socket();
     hub.attach('h1', socket as unknown as WebSocket);
     socket.emit('message', Buffer.from(hello()), false);
-    await vi.waitFor(() => expect(hub.connected('h1')).toBe(true));
+    await expect.poll(() => hub.connected('h1')).toBe(true);
     await control.routing.reconcile();
     await control.reconcileApp(known.appId);
   },

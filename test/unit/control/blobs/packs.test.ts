@@ -1,12 +1,15 @@
 import { spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
+import { copyFileSync, mkdirSync, readdirSync } from 'node:fs';
 import { copyFile, mkdir, mkdtemp, readFile, readdir, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { openPackStore, type PackStoreOptions } from '../../../../src/control/blobs/packs.ts';
 import type { BlobStore } from '../../../../src/control/blobs/port.ts';
+import { errnoOf } from '../../../../src/shared/errors.ts';
 import { collectTree } from '../../../../src/control/blobs/reachable.ts';
 import { blob, packOf, tree, upload } from '../../../conformance/blobstore.ts';
 import { requireOrSkip } from '../../../support/skip.ts';
@@ -173,29 +176,38 @@ describe('the pack store', () => {
     await upload(store, all);
     await upload(store, [...Array.from({ length: 30 }, (_, i) => blob(`dead ${i}`.repeat(100))), blob('alive')]);
     clock += 24 * hour;
-    // A copy of the directory at every step of the file system is what a kill there would leave.
+    // A copy of the directory between any two of the store's steps is what a kill there would leave. It is taken in one
+    // go: a copy that the store overtakes would have neither the old nor the new file.
     const states: string[] = [];
     const live = tree({ root, alive: blob('alive') });
     await upload(store, [live]);
-    const snapshot = async (): Promise<void> => {
+    const snapshot = (): void => {
       const copy = join(directory, `copy-${states.length}`);
-      await mkdir(copy);
       for (const folder of ['packs', 'uploads']) {
-        await mkdir(join(copy, folder));
-        for (const name of await names(folder))
-          await copyFile(join(directory, folder, name), join(copy, folder, name)).catch(() => undefined);
+        mkdirSync(join(copy, folder), { recursive: true });
+        for (const name of readdirSync(join(directory, folder))) {
+          try {
+            copyFileSync(join(directory, folder, name), join(copy, folder, name));
+          } catch (error) {
+            // The one step that was under way was its removal.
+            if (errnoOf(error) !== 'ENOENT') throw error;
+          }
+        }
       }
       states.push(copy);
     };
     const before = store.stats().packs;
     let over = false;
     const watching = (async (): Promise<void> => {
-      while (!over) await snapshot();
+      while (!over) {
+        snapshot();
+        await nextTurn();
+      }
     })();
     await store.collect([live.digest], { graceMs: hour });
     over = true;
     await watching;
-    await snapshot();
+    snapshot();
     expect(store.stats().packs).toBeLessThan(before + 1);
     expect(states.length).toBeGreaterThan(2);
     for (const state of states) {
