@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { listDescendants, listProcesses, sendSignal, signalTree, type ProcessEntry } from '../../shared/processes.ts';
 import type { Clock } from '../clock.ts';
 import type { LimitGroup } from '../limits/port.ts';
+import { nextProcesses } from '../process-table.ts';
 import type { KeptRun } from '../runtimes/keeper.ts';
 
 /** A variable in every app's environment, by which even a child that has cut all ties is recognised. */
@@ -30,12 +31,14 @@ export async function killMembers(
   const never = new AbortController().signal;
   const until = clock.monotonic() + limitMs;
   for (let pause = 1; ; pause = Math.min(pause * 2, 100)) {
+    const table = await nextProcesses();
+    const left = [...membersOf(run, group, table), ...strays(instance, group, table)];
+    if (left.length === 0) return true;
+    if (clock.monotonic() > until) return false;
+    for (const { pid } of left) sendSignal(pid, 'SIGKILL');
+    // What forks meanwhile.
     if (run.app !== null) signalTree(run.app, 'SIGKILL');
     for (const pid of group.pids()) sendSignal(pid, 'SIGKILL');
-    const table = listProcesses();
-    for (const { pid } of strays(instance, group, table)) sendSignal(pid, 'SIGKILL');
-    if (membersOf(run, group, table).length === 0) return true;
-    if (clock.monotonic() > until) return false;
     await clock.sleep(pause, never);
   }
 }

@@ -1,9 +1,10 @@
 /** One start of an instance, from its files: waiting for its end, and bringing it about. */
-import { isAlive, listProcesses, sendSignal, signalTree, type ProcessEntry } from '../../shared/processes.ts';
+import { isAlive, listDescendants, sendSignal, signalTree, type ProcessEntry } from '../../shared/processes.ts';
 import path from 'node:path';
 import type { Clock } from '../clock.ts';
 import { watchDirectory } from '../directory-watch.ts';
 import type { LimitGroup } from '../limits/port.ts';
+import { nextProcesses } from '../process-table.ts';
 import { isDrained, keeperComplaint, readRun, type KeptRun } from '../runtimes/keeper.ts';
 import type { Runtime } from '../runtimes/port.ts';
 import { eitherSignal } from '../signals.ts';
@@ -110,13 +111,15 @@ export class Run {
     while (!over.aborted && this.#endNow() === undefined && this.#look().app === null) await clock.sleep(5, over);
     const asking = this.#askToEnd(over);
     await this.ended(grace.signal);
-    for (let pause = 10; this.members().length > 0 && !over.aborted; pause *= 1.5) {
+    let left = this.members(await nextProcesses());
+    for (let pause = 10; left.length > 0 && !over.aborted; pause *= 1.5) {
       await clock.sleep(Math.min(pause, 200), over);
+      left = this.members(await nextProcesses());
     }
     grace.abort();
     await Promise.all([timer, asking]);
     if (abandoned.aborted) return null;
-    const killed = this.members().length > 0;
+    const killed = left.length > 0;
     return { ...(await this.clear()), killed };
   }
 
@@ -133,7 +136,7 @@ export class Run {
       await clock.sleep(Math.min(pause, 100), never);
     }
     const { keeper, exit } = this.#look();
-    if (keeper !== null) signalTree(keeper, 'SIGKILL');
+    if (keeper !== null && listDescendants(keeper, await nextProcesses()).length > 0) signalTree(keeper, 'SIGKILL');
     const oomKills = group.oomKills();
     group.remove();
     const complaint = this.app === null ? keeperComplaint(this.#options.directory) : '';
@@ -153,7 +156,7 @@ export class Run {
     for (let pause = 5; !over.aborted; pause = Math.min(pause * 1.5, 200)) {
       const app = this.#look().app?.pid;
       if (app === undefined) return;
-      const members = this.members(listProcesses());
+      const members = this.members(await nextProcesses());
       first ??= runtime.firstProcess(members, app)?.pid;
       const alive = members.filter(({ pid }) => pid === first);
       const all = asked.size === 0 || (first !== undefined && alive.length === 0);
