@@ -4,7 +4,7 @@ import { PaasError } from '../../shared/errors.ts';
 import { formationOf, requireApp } from '../deploy/apps.ts';
 import { endAll, endWaits, insertDeployment, presentDeployment, unfinished } from '../deploy/deployments.ts';
 import { cancelUselessBuilds, changeEffects, underWay } from '../deploy/during.ts';
-import { endWaiting } from '../deploy/once.ts';
+import { endUnplaced } from '../deploy/once.ts';
 import type { Db, Trx } from '../store/open.ts';
 import { endpoint, type Call, type Endpoint } from './define.ts';
 import { appOf, appPath, audit, nameOf } from './naming.ts';
@@ -126,7 +126,7 @@ async function switchState(call: Call<unknown>, state: 'active' | 'stopped'): Pr
     // Whoever starts it wants it to run, also when the push that starts it now is taken back.
     if (kind === 'start' && active?.rollout)
       await changeEffects(trx, active.rollout, () => ({ stateBefore: 'active' }));
-    if (kind === 'stop') await endWaiting(trx, present.id);
+    if (kind === 'stop') await endUnplaced(trx, present.id);
     // A stopped app may be about to be started: by a push, say.
     if (present.state === state && (kind === 'start' || !(await isBusy(trx, app.id)))) return { deployment: null };
     if (kind === 'stop') await endAll(trx, present);

@@ -18,7 +18,7 @@ import {
 import { effectsOf, formerFormation } from '../deploy/effects.ts';
 import { releaseRow } from '../deploy/push.ts';
 import { applyConfig, beginRollout, insertRelease, putConfig, type RolloutWish } from '../deploy/release.ts';
-import { emptyManifest, type Config, type ReleaseProcesses } from '../deploy/types.ts';
+import { emptyManifest, type Config, type Formation, type ReleaseProcesses } from '../deploy/types.ts';
 import type { Trx } from '../store/open.ts';
 import type { AppRow, ReleaseRow, RolloutRow } from '../store/schema.ts';
 import type { Call } from './define.ts';
@@ -145,10 +145,6 @@ async function roll(
   });
   const fresh = await activate(trx, app, row.id);
   await applyConfig(trx, app.id, wish.configVersion);
-  const spec = { name: app.name, processes: {} };
-  const formation = formationOf(fresh);
-  const missing = Object.keys(processes).filter((type) => !own(formation, type));
-  const known = { ...(await formerFormation(trx, app.id, missing)), ...formation };
   if (fresh.state === 'stopped' && !plan) await putInForce(trx, fresh, release);
   else
     await beginRollout(trx, control, fresh, {
@@ -158,7 +154,7 @@ async function roll(
       ...(plan ?? {
         strategy: 'rolling',
         maxInFlight: undefined,
-        formation: { ...formation, ...mergeFormation(known, emptyManifest, spec, processes, {}) },
+        formation: await formationWith(trx, fresh, processes),
         manifest: null,
         routesAdd: [],
         routesRemove: [],
@@ -166,6 +162,14 @@ async function roll(
     });
   const stored = await trx.selectFrom('deployments').selectAll().where('id', '=', row.id).executeTakeFirstOrThrow();
   return presentDeployment(control, stored, trx);
+}
+
+/** The formation with all that a release has, also what one since then was without. */
+async function formationWith(trx: Trx, app: AppRow, processes: ReleaseProcesses): Promise<Formation> {
+  const formation = formationOf(app);
+  const missing = Object.keys(processes).filter((type) => !own(formation, type));
+  const known = { ...(await formerFormation(trx, app.id, missing)), ...formation };
+  return { ...formation, ...mergeFormation(known, emptyManifest, { name: app.name, processes: {} }, processes, {}) };
 }
 
 /** A stopped app stays stopped: it starts with this release. */

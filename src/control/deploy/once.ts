@@ -4,7 +4,7 @@ import type { ProcessKind } from '../../shared/contracts/app-spec.ts';
 import { PaasError } from '../../shared/errors.ts';
 import type { Control } from '../context.ts';
 import { assignInstance, insertInstance, leave, raiseGenerations, snapshotOf } from '../store/instances.ts';
-import type { Trx } from '../store/open.ts';
+import type { Db, Trx } from '../store/open.ts';
 import type { InstanceRow } from '../store/schema.ts';
 
 export interface OneOff {
@@ -97,41 +97,29 @@ export async function findOnce(control: Control, appId: string, tag: string): Pr
 
 /** Ends the one-off with this tag, where it still runs: SIGTERM, and SIGKILL after its grace period. */
 export async function endOnce(trx: Trx, appId: string, tag: string): Promise<void> {
-  const rows = await trx
-    .selectFrom('instances')
-    .select('id')
-    .where('app_id', '=', appId)
-    .where('restart_token', '=', tag)
-    .where('ended_at', 'is', null)
-    .execute();
+  const rows = await unended(trx, appId).where('restart_token', '=', tag).execute();
   const ids = rows.map(({ id }) => id);
   await raiseGenerations(trx, await leave(trx, ids));
 }
 
 /** Ends what waits for a host to run once: the app stops. What runs comes to its own end. */
-export async function endWaiting(trx: Trx, appId: string): Promise<void> {
-  const rows = await trx
-    .selectFrom('instances')
-    .select('id')
-    .where('app_id', '=', appId)
-    .where('command', 'is not', null)
-    .where('host_id', 'is', null)
-    .where('ended_at', 'is', null)
-    .execute();
-  const ids = rows.map(({ id }) => id);
-  await leave(trx, ids);
+export async function endUnplaced(trx: Trx, appId: string): Promise<void> {
+  const rows = await unended(trx, appId).where('command', 'is not', null).where('host_id', 'is', null).execute();
+  await leave(
+    trx,
+    rows.map(({ id }) => id),
+  );
 }
+
+const unended = (db: Db | Trx, appId: string) =>
+  db.selectFrom('instances').select('id').where('app_id', '=', appId).where('ended_at', 'is', null);
 
 /** Whether a one-off of this process type with another tag has not ended yet. */
 export async function othersRun(control: Control, appId: string, processType: string, tag: string): Promise<boolean> {
-  const row = await control.store.db
-    .selectFrom('instances')
-    .select('id')
-    .where('app_id', '=', appId)
+  const row = await unended(control.store.db, appId)
     .where('process_type', '=', processType)
     .where('kind', '=', 'task')
     .where('restart_token', 'not in', [tag, ''])
-    .where('ended_at', 'is', null)
     .executeTakeFirst();
   return row !== undefined;
 }

@@ -27,17 +27,6 @@ function duringPush(other: () => Promise<unknown>): void {
   }));
 }
 
-/** `other` comes just before the next transaction. */
-function beforeCommit(other: () => Promise<unknown>): void {
-  const { store } = m.control;
-  const transaction = store.transaction.bind(store);
-  store.transaction = async (work) => {
-    store.transaction = transaction;
-    await other();
-    return transaction(work);
-  };
-}
-
 describe('stop of a stopped app', () => {
   it.each(['building', 'queued', 'releasing'] as const)('ends a push under way (%s)', async (underWay) => {
     m = await Matrix.in('stopped');
@@ -80,7 +69,7 @@ describe('a push of what is in force', () => {
 
 it('start takes no destroy back that comes meanwhile', async () => {
   m = await Matrix.in('stopped');
-  beforeCommit(destroy);
+  m.beforeCommit(destroy);
   expect(await m.post('/start')).toMatchObject({ code: 'conflict' });
   expect(await state()).toBe('destroying');
 });
@@ -93,7 +82,7 @@ it.each([
   ['PUT', '/maintenance', {}],
 ] as const)('%s %s takes no destroy back that comes meanwhile', async (method, path, body) => {
   m = await Matrix.in('steady');
-  beforeCommit(destroy);
+  m.beforeCommit(destroy);
   const answer = await m.api.call(method, appUrl + path, { body });
   expect(answer).toMatchObject({ status: 409, body: { error: { code: 'conflict' } } });
   expect(await state()).toBe('destroying');
