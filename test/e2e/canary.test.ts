@@ -72,7 +72,7 @@ describe('a canary rollout', () => {
 
   it('is taken back as a whole by `rollout cancel`', async () => {
     const load = paas.load('shop');
-    const before = (await paas.ps('shop')).map(({ id }) => id).sort();
+    const before = (await paas.settled('shop', { web: 2 })).map(({ id }) => id).sort();
     await begin('4', '--steps', '50', '--manual');
     await reaches(50);
     await paas.ok(['rollout', 'cancel', '-a', 'shop']);
