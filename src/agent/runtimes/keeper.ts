@@ -22,7 +22,7 @@ import {
 import { constants } from 'node:os';
 import path from 'node:path';
 import { errnoOf } from '../../shared/errors.ts';
-import { isAlive, processIdentity, type ProcessIdentity } from '../../shared/processes.ts';
+import { isAlive, listDescendants, processIdentity, type ProcessIdentity } from '../../shared/processes.ts';
 import { bareEnvironment, openEnvironment } from './environment.ts';
 import type { Owner, RuntimeCommand } from './port.ts';
 import { keeperScript } from './scripts.ts';
@@ -110,6 +110,20 @@ export function keeperComplaint(directory: string): string {
 /** Whether all output of the last start is in the log files. */
 export function isDrained(run: KeptRun): boolean {
   return run.keeper === null || !isAlive(run.keeper);
+}
+
+/** How long to wait for the rest of the output once nobody is left who writes, ms: for copiers that sleep, and at all. */
+const drainMs = 2000;
+const longestDrainMs = 15_000;
+
+/**
+ * Whether the rest of the output is to be waited for no longer. Copiers that sleep have nothing left to copy, or no disk:
+ * somebody who got away keeps the pipe open. All others only lack their turn, on a machine that does too much.
+ * @param waitedMs how long it was waited for
+ */
+export function isStuck({ keeper }: KeptRun, waitedMs: number): boolean {
+  if (waitedMs <= drainMs || keeper === null) return false;
+  return waitedMs > longestDrainMs || listDescendants(keeper).every(({ state }) => state === 'S');
 }
 
 /** Pids of the two processes that copy the output. */

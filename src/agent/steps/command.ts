@@ -6,7 +6,7 @@ import { systemClock } from '../clock.ts';
 import { watchDirectory } from '../directory-watch.ts';
 import type { LimitGroup } from '../limits/port.ts';
 import { exactMemoryMb } from '../limits/watch.ts';
-import { isDrained, readRun, startKept } from '../runtimes/keeper.ts';
+import { isDrained, isStuck, readRun, startKept } from '../runtimes/keeper.ts';
 import type { Owner, RuntimeCommand } from '../runtimes/port.ts';
 import { cookieName, killMembers } from '../supervisor/members.ts';
 
@@ -35,8 +35,6 @@ export interface CommandEnd {
 const graceMs = 3000;
 const askMs = 100;
 const memoryLookMs = 500;
-/** How long the copiers may take for the rest of the output once nobody is left who writes, ms. */
-const keeperMs = 2000;
 
 /** Runs a command to its end. Resolves also when it was stopped by `signal`; the caller knows. */
 export async function runCommand(command: RuntimeCommand, options: CommandOptions): Promise<CommandEnd> {
@@ -92,10 +90,10 @@ export async function runCommand(command: RuntimeCommand, options: CommandOption
  */
 export async function endRun(id: string, directory: string, group: LimitGroup): Promise<void> {
   const look = () => readRun(directory, bootId());
-  const until = Date.now() + keeperMs;
+  const since = systemClock.monotonic();
   for (let pause = 1; ; pause = Math.min(pause * 1.5, 100)) {
     await killMembers(id, look(), group, systemClock);
-    if (isDrained(look()) || Date.now() >= until) break;
+    if (isDrained(look()) || isStuck(look(), systemClock.monotonic() - since)) break;
     await sleep(pause);
   }
   const { keeper } = look();

@@ -5,7 +5,7 @@ import type { Clock } from '../clock.ts';
 import { watchDirectory } from '../directory-watch.ts';
 import type { LimitGroup } from '../limits/port.ts';
 import { nextProcesses } from '../process-table.ts';
-import { isDrained, keeperComplaint, readRun, type KeptRun } from '../runtimes/keeper.ts';
+import { isDrained, isStuck, keeperComplaint, readRun, type KeptRun } from '../runtimes/keeper.ts';
 import type { Runtime } from '../runtimes/port.ts';
 import { eitherSignal } from '../signals.ts';
 import { killMembers, membersOf, strays } from './members.ts';
@@ -37,7 +37,7 @@ export interface RunResult extends RunEnd {
   oomKills: number;
 }
 
-/** How long a keeper may take to write its first file, and the copiers to copy the rest after the app's end, ms. */
+/** How long a keeper that another agent started may take to write its first file, ms. */
 const keeperMs = 2000;
 
 export class Run {
@@ -131,8 +131,9 @@ export class Run {
     const starting = this.#look();
     if (starting.app === null && starting.exit === null && starting.keeper) signalTree(starting.keeper, 'SIGKILL');
     await killMembers(instance, this.#look(), group, clock);
-    const until = clock.monotonic() + keeperMs;
-    for (let pause = 1; !isDrained(this.#look()) && clock.monotonic() < until; pause *= 1.5) {
+    const since = clock.monotonic();
+    for (let pause = 1; !isDrained(this.#look()); pause *= 1.5) {
+      if (isStuck(this.#look(), clock.monotonic() - since)) break;
       await clock.sleep(Math.min(pause, 100), never);
     }
     const { keeper, exit } = this.#look();
