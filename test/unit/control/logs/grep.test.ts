@@ -1,4 +1,5 @@
-import { expect, it } from 'vitest';
+import { expect, it, vi } from 'vitest';
+import { matcherOf } from '../../../../src/control/logs/grep.ts';
 import { followUntil, isLine } from '../../../support/log-store.ts';
 import { open, temporaryDirectory, writeLines } from './store.ts';
 
@@ -23,4 +24,17 @@ it('four people can follow with repetition in their expressions at a time; a fif
     expect(entries.filter(isLine).map(({ line }) => line)).toEqual(['aaa', 'later']);
   }
   await store.close();
+});
+
+it('a search counts as too long by what it computes, not by how long the machine stood still', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+  const matcher = matcherOf({ grep: 'a+' })!;
+  try {
+    const hits = matcher.match(['aaa', 'none']);
+    vi.advanceTimersByTime(3000);
+    expect(await hits).toEqual([true, false]);
+  } finally {
+    vi.useRealTimers();
+    await matcher.close();
+  }
 });
