@@ -13,8 +13,9 @@ export default defineConfig({
           name: 'unit',
           expect: { poll },
           include: ['test/unit/**/*.test.ts', 'test/architecture/**/*.test.ts'],
-          // They take milliseconds; this is for machines that do other things as well.
-          testTimeout: 20_000,
+          // They take milliseconds; this is for machines that do other things as well, and longer than what is waited for.
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
           // They wait for processes more than they compute.
           maxWorkers: 2 * availableParallelism(),
           sequence: { groupOrder: 0 },

@@ -1,4 +1,5 @@
 /** HTTP as bytes, for what no well-behaved client would send, and small servers that are closed with their test. */
+import { randomInt } from 'node:crypto';
 import {
   request,
   Agent,
@@ -8,6 +9,7 @@ import {
   type RequestOptions,
 } from 'node:http';
 import { connect, createServer as createTcpServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import { errnoOf } from '../../src/shared/errors.ts';
 
 export interface Answer {
   status: number;
@@ -145,18 +147,27 @@ async function testServer(server: Server): Promise<TestServer> {
   };
 }
 
-/** A port that nobody listens on. */
+/**
+ * A port that nobody listens on. It lies below those that the kernel gives out by itself: neither a server that takes
+ * any port nor a connection's own end gets it meanwhile.
+ */
 export async function freePort(): Promise<number> {
-  const server = await tcpServer(() => undefined);
-  await server.close();
-  return server.port;
+  for (;;) {
+    const port = randomInt(10_000, 20_000);
+    const server = createTcpServer().listen({ port, host: '127.0.0.1', exclusive: true });
+    const isFree = await new Promise<boolean>((resolve, reject) => {
+      server.once('listening', () => server.close(() => resolve(true)));
+      server.once('error', (error) => (errnoOf(error) === 'EADDRINUSE' ? resolve(false) : reject(error)));
+    });
+    if (isFree) return port;
+  }
 }
 
-/** Waits for a condition, looking every 10 ms. @throws what it waited for after 10 s */
+/** Waits for a condition, looking every 10 ms. @throws what it waited for after 20 s */
 export async function eventually(what: string, condition: () => boolean | Promise<boolean>): Promise<void> {
-  const deadline = Date.now() + 10_000;
+  const deadline = Date.now() + 20_000;
   while (!(await condition())) {
-    if (Date.now() > deadline) throw new Error(`waited 10 s for: ${what}`);
+    if (Date.now() > deadline) throw new Error(`waited 20 s for: ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
 }

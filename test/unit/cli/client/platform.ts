@@ -5,6 +5,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo, Socket } from 'node:net';
 import { asPaasError } from '../../../../src/shared/errors.ts';
 import { checkContentDigest, createMemoryNonceStore, verifyRequest } from '../../../../src/shared/signing/index.ts';
+import { freePort } from '../../../support/wire.ts';
 
 export interface Seen {
   method: string;
@@ -27,8 +28,11 @@ export interface FakePlatform {
 
 export const credentials = { keyId: 'key_test', keySecret: 'a secret of the test' };
 
-/** @param now the server's clock, in milliseconds */
-export async function startPlatform(handler: Handler, port = 0, now?: () => number): Promise<FakePlatform> {
+/**
+ * @param port that of one before, which comes back; default: one that nobody else gets while the platform is away
+ * @param now the server's clock, in milliseconds
+ */
+export async function startPlatform(handler: Handler, port?: number, now?: () => number): Promise<FakePlatform> {
   const nonces = createMemoryNonceStore();
   const seen: Seen[] = [];
   const sockets = new Set<Socket>();
@@ -62,7 +66,7 @@ export async function startPlatform(handler: Handler, port = 0, now?: () => numb
     sockets.add(socket);
     socket.on('close', () => sockets.delete(socket));
   });
-  await once(server.listen(port, '127.0.0.1'), 'listening');
+  await once(server.listen(port ?? (await freePort()), '127.0.0.1'), 'listening');
   const actual = (server.address() as AddressInfo).port;
   return {
     url: `http://127.0.0.1:${actual}`,

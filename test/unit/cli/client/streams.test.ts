@@ -1,7 +1,7 @@
 import type { ServerResponse } from 'node:http';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { setImmediate as turn } from 'node:timers/promises';
 import fc from 'fast-check';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { Client, streamEvents, streamLines } from '../../../../src/cli/client/index.ts';
 import { EventParser } from '../../../../src/cli/client/sse.ts';
 import { PaasError } from '../../../../src/shared/errors.ts';
@@ -127,19 +127,29 @@ describe('server-sent events', () => {
 describe('a platform that is silent', () => {
   const limits = { maxSilenceMs: 200, patienceMs: 0 };
   const noAnswer = { code: 'unavailable', message: 'the platform did not begin to answer within 0.2 s' };
+  // Silence lasts as long as the test says, however slow the machine is.
+  beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] }));
+  afterEach(() => void vi.useRealTimers());
 
   it('is given up when it accepts and does not answer', async () => {
-    platform.handle(() => undefined);
+    platform.handle(() => void vi.advanceTimersByTime(200));
     await expect(events(limits)).rejects.toMatchObject(noAnswer);
     await expect(lines(limits)).rejects.toMatchObject(noAnswer);
     await expect(lines({ ...limits, follow: true })).rejects.toMatchObject(noAnswer);
   });
 
   it('is given up when nothing comes after the begin of its answer', async () => {
-    platform.handle((_seen, response) => response.writeHead(200).write('{"line":"one"}\n'));
     const silent = { code: 'unavailable', message: expect.stringContaining('nothing came for 0.2 s') as string };
-    await expect(lines(limits)).rejects.toMatchObject(silent);
-    await expect(events(limits)).rejects.toMatchObject(silent);
+    const begun = async (stream: AsyncGenerator, text: string): Promise<void> => {
+      platform.handle((_seen, response) => response.writeHead(200).write(text));
+      expect((await stream.next()).done).toBe(false);
+      const next = expect(stream.next()).rejects.toMatchObject(silent);
+      await turn();
+      vi.advanceTimersByTime(200);
+      await next;
+    };
+    await begun(streamLines(client, '/v1/logs', limits), '{"line":"one"}\n');
+    await begun(streamEvents(client, '/v1/s', limits), 'data: one\n\n');
   });
 
   it('is not what a reader makes of it who takes long', async () => {
@@ -147,7 +157,7 @@ describe('a platform that is silent', () => {
     platform.handle((_seen, response) => response.end(many));
     let count = 0;
     for await (const batch of streamLines(client, '/v1/logs', limits)) {
-      if (count === 0) await sleep(400);
+      if (count === 0) vi.advanceTimersByTime(400);
       count += batch.length;
     }
     expect(count).toBe(300_000);

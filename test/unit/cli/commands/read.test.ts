@@ -3,7 +3,6 @@ import { join } from 'node:path';
 import { Writable } from 'node:stream';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { PaasError } from '../../../../src/shared/errors.ts';
-import { credentials } from '../client/platform.ts';
 import { appDirectory, fakeStreams, harness, Raw, shop } from './support.ts';
 import { run } from '../../../../src/cli/run.ts';
 
@@ -212,9 +211,7 @@ describe('logs', () => {
           command === 'logs' ? `${JSON.stringify(line(1))}\n` : `event: event\ndata: ${JSON.stringify(event)}\n\n`,
         );
     });
-    const key = { PAAS_KEY_ID: credentials.keyId, PAAS_KEY_SECRET: credentials.keySecret };
-    const env = { PAAS_HOME: cli.home, PAAS_URL: cli.platform.url, ...key };
-    expect(await run([command, '-t', '-a', 'shop'], env, { ...streams, stdout: closed as never })).toBe(0);
+    expect(await run([command, '-t', '-a', 'shop'], cli.env(), { ...streams, stdout: closed as never })).toBe(0);
   });
   it.each([['logs'], ['logs', '-t'], ['events'], ['events', '-t'], ['run', '--', 'x'], ['exec', 'web.1', '--', 'x']])(
     'are one object a line, errors too: %j %j',

@@ -1,7 +1,7 @@
-import { once } from 'node:events';
 import { describe, expect, it } from 'vitest';
 import { WebSocketServer, type WebSocket } from 'ws';
-import { harness, shop } from './support.ts';
+import { run } from '../../../../src/cli/run.ts';
+import { fakeStreams, harness, shop } from './support.ts';
 
 const cli = harness();
 
@@ -148,13 +148,12 @@ it('events -t shows what comes, as one object a line with --json', async () => {
     answered += 1;
     if (answered === 1) response.end();
   });
-  const running = cli.paas(['events', '-t', '-a', 'shop', '--json']);
-  await once(cli.platform.server, 'request');
-  await once(cli.platform.server, 'request');
+  const { streams, stdout } = fakeStreams();
+  const running = run(['events', '-t', '-a', 'shop', '--json'], cli.env(), streams);
+  await expect.poll(stdout).toBe(`${JSON.stringify(event)}\n`.repeat(2));
+  process.emit('SIGINT');
+  expect(await running).toBe(130);
+  expect(stdout()).toBe(`${JSON.stringify(event)}\n`.repeat(2));
   expect(cli.platform.seen[0]?.url).toBe(`${shop}/events/stream?n=100`);
-  setTimeout(() => process.emit('SIGINT'), 50);
-  const { code, stdout } = await running;
-  expect(code).toBe(130);
-  expect(stdout).toBe(`${JSON.stringify(event)}\n`.repeat(2));
   expect(cli.platform.seen[1]?.headers['last-event-id']).toBe('7');
 });

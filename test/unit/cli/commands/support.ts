@@ -57,6 +57,8 @@ export interface Harness {
   /** Replaces what the platform answers. */
   api: (api: Api) => void;
   paas: (argv: string[], options?: { env?: Record<string, string>; input?: string | string[] }) => Promise<Outcome>;
+  /** What leads commands to the platform, for those that a test runs itself. */
+  env: () => Record<string, string>;
   platform: FakePlatform;
   home: string;
   /** What the platform was asked, as `METHOD /path`. */
@@ -78,11 +80,13 @@ export function harness(): Harness {
         if (answer instanceof Raw) response.writeHead(200, { 'Content-Type': answer.type }).end(answer.text);
         else response.writeHead(200, { 'Content-Type': 'application/json' }).end(JSON.stringify(answer));
       });
+    state.env = () => ({
+      ...{ PAAS_HOME: state.home, PAAS_URL: state.platform.url },
+      ...{ PAAS_KEY_ID: credentials.keyId, PAAS_KEY_SECRET: credentials.keySecret },
+    });
     state.paas = async (argv, options = {}) => {
       const { streams, stdout, stderr } = fakeStreams(options.input);
-      const key = { PAAS_KEY_ID: credentials.keyId, PAAS_KEY_SECRET: credentials.keySecret };
-      const env = { PAAS_HOME: state.home, PAAS_URL: state.platform.url, ...key, ...options.env };
-      const code = await run(argv, env, streams);
+      const code = await run(argv, { ...state.env(), ...options.env }, streams);
       return { code, stdout: stdout(), stderr: stderr(), json: () => JSON.parse(stdout()) as unknown };
     };
     state.asked = () => state.platform.seen.map(({ method, url }) => `${method} ${url}`);

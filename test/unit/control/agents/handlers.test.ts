@@ -62,9 +62,9 @@ describe('an agent that says hello', () => {
       .where('id', '=', 'h1')
       .execute();
     await hello('h1');
+    control.woken.length = 0;
     expect(await host('h1')).toMatchObject({ state: 'ready', address: '127.0.0.9', enrol_hash: null });
     expect((await control.events.list({})).at(-1)).toMatchObject({ kind: 'host.ready', message: 'name-h1 is back' });
-    control.woken.length = 0;
     await setImmediate();
     expect(control.woken).toEqual(expect.arrayContaining(['assign:h1', 'hosts', 'routes', 'waiting']));
   });

@@ -65,7 +65,7 @@ describe('a request', () => {
       expect(answer).toMatchObject({ status: 401, code: 'clock_skew' });
       expect((answer.body['error'] as { details: { skewSeconds: number } }).details.skewSeconds).toBeCloseTo(
         skew / 1000,
-        -1,
+        -2,
       );
     }
   });

@@ -1,23 +1,38 @@
 import { once } from 'node:events';
 import type { ServerResponse } from 'node:http';
-import { setImmediate as turn, setTimeout as sleep } from 'node:timers/promises';
-import { afterEach, describe, expect, it } from 'vitest';
+import { setImmediate as turn } from 'node:timers/promises';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { ClientConnection } from '../../../../../src/router/embedded/http/client.ts';
 import type { Limits } from '../../../../../src/router/embedded/http/context.ts';
+import type { HeldClient } from '../../../../../src/router/embedded/http/ends.ts';
 import { CleanUp } from '../../../../conformance/router/support.ts';
 import { http2Client } from '../../../../support/http2.ts';
 import { httpServer, rawClient } from '../../../../support/wire.ts';
 import { frontTo } from './front.ts';
 
 const cleanUp = new CleanUp();
-afterEach(() => cleanUp.run());
+// Time passes when a test says so, however slow the machine is.
+beforeEach(() => void vi.useFakeTimers({ toFake: ['Date'] }));
+afterEach(async () => {
+  vi.useRealTimers();
+  await cleanUp.run();
+});
 
-/** Longer than it takes the sweep to look twice. */
-const sweptMs = 1200;
+type Front = Awaited<ReturnType<typeof frontTo>>;
 
-async function running(app: Parameters<typeof httpServer>[0], limits: Partial<Limits>) {
+async function running(app: Parameters<typeof httpServer>[0], limits: Partial<Limits>): Promise<Front> {
   const server = cleanUp.add(await httpServer(app));
   return cleanUp.add(await frontTo(server.port, limits));
+}
+
+/** Lets all limits of a test pass, and the sweep look at every client twice. */
+async function swept({ context: { clients } }: Front): Promise<void> {
+  for (let look = 0; look < 2; look++) {
+    vi.setSystemTime(Date.now() + 1000);
+    const last = { deadline: 1 } as HeldClient;
+    await new Promise<void>((resolve) => clients.add(Object.assign(last, { expire: resolve })));
+    clients.delete(last);
+  }
 }
 
 describe('a client that is slow to read its answer', () => {
@@ -46,7 +61,7 @@ describe('a client that is slow to read its answer', () => {
     response!.end('the end');
     await expect.poll(() => front.ended).toEqual([200]);
     expect(held.socket.writableLength).toBeGreaterThan(0);
-    return { client, written };
+    return { front, client, written };
   }
   const contentOf = (text: string): number => text.split('x').length - 1;
 
@@ -55,8 +70,10 @@ describe('a client that is slow to read its answer', () => {
     ['it speaks HTTP/1.0', old],
     ['it is idle for too long afterwards', keep],
   ])('gets all of it where %s', async (_what, request) => {
-    const { client, written } = await answered(request, { lingerMs: 1, idleMs: 1 });
-    await sleep(sweptMs);
+    const { front, client, written } = await answered(request, { lingerMs: 1, idleMs: 1 });
+    await swept(front);
+    // The idle one is closed in its time.
+    vi.useRealTimers();
     client.socket.resume();
     const text = await client.ended();
     expect(text.includes('the end')).toBe(true);
@@ -65,8 +82,8 @@ describe('a client that is slow to read its answer', () => {
   });
 
   it.each([close, keep])('is given up when it takes nothing for too long (%j)', async (request) => {
-    const { client } = await answered(request, { stallMs: 1 });
-    await sleep(sweptMs);
+    const { front, client } = await answered(request, { stallMs: 1 });
+    await swept(front);
     client.socket.resume();
     expect((await client.ended()).includes('the end')).toBe(false);
   });
@@ -88,22 +105,22 @@ describe('a client that is silent in the middle of its request', () => {
   const head = (path: string) => `POST ${path} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n`;
 
   it('keeps its exchange once the answer has begun', async () => {
-    const { port } = await running(echo, { bodyMs: 1 });
-    const client = rawClient(port);
+    const front = await running(echo, { bodyMs: 1 });
+    const client = rawClient(front.port);
     client.write(`${head('/')}3\r\none\r\n`);
     await client.until(/one/);
-    await sleep(sweptMs);
+    await swept(front);
     client.write('3\r\ntwo\r\n');
     await client.until(/two/);
-    await sleep(sweptMs);
+    await swept(front);
     client.write('0\r\n\r\n');
     await client.until(/\r\n0\r\n\r\n$/);
     client.socket.destroy();
   });
 
   it('keeps it with HTTP/2, too', async () => {
-    const { port } = await running(echo, { bodyMs: 1 });
-    const session = await http2Client(`http://127.0.0.1:${port}`);
+    const front = await running(echo, { bodyMs: 1 });
+    const session = await http2Client(`http://127.0.0.1:${front.port}`);
     cleanUp.add({ close: () => session.destroy() });
     const stream = session.request({ ':authority': 'a', ':method': 'POST' }, { endStream: false });
     stream.on('error', () => undefined);
@@ -111,7 +128,7 @@ describe('a client that is silent in the middle of its request', () => {
       stream.write(word);
       const [echoed] = (await once(stream, 'data')) as [Buffer];
       expect(echoed.toString()).toBe(word);
-      await sleep(sweptMs);
+      await swept(front);
     }
     stream.end();
     stream.resume();
@@ -120,16 +137,22 @@ describe('a client that is silent in the middle of its request', () => {
   });
 
   it('is told so before', async () => {
-    const { port } = await running(() => undefined, { bodyMs: 1 });
-    const client = rawClient(port);
+    const reached: unknown[] = [];
+    const front = await running((request) => void reached.push(request), { bodyMs: 1 });
+    const client = rawClient(front.port);
     client.write(`${head('/wait')}3\r\none\r\n`);
+    await expect.poll(() => reached).toHaveLength(1);
+    await swept(front);
     expect(await client.ended()).toMatch(/^HTTP\/1\.1 408 /);
-    const session = await http2Client(`http://127.0.0.1:${port}`);
+    const session = await http2Client(`http://127.0.0.1:${front.port}`);
     cleanUp.add({ close: () => session.destroy() });
     const stream = session.request({ ':authority': 'a', ':method': 'POST' }, { endStream: false });
     stream.on('error', () => undefined);
     stream.write('one');
-    const [headers] = (await once(stream, 'response')) as [Record<string, number>];
+    const response = once(stream, 'response') as Promise<[Record<string, number>]>;
+    await expect.poll(() => reached).toHaveLength(2);
+    await swept(front);
+    const [headers] = await response;
     expect(headers[':status']).toBe(408);
   });
 });
