@@ -53,7 +53,7 @@ class NginxRouter implements Router {
     const status = await this.#instance.status();
     if (this.#instance.retries) void this.#turns.take(() => this.#retry()).catch(() => undefined);
     if (await this.#table.regions.changed()) {
-      void this.#turns.take(async () => this.#latest && this.#put(this.#latest)).catch(() => undefined);
+      void this.#turns.take(() => this.#putAgain()).catch(() => undefined);
     }
     return this.#told(status);
   }
@@ -76,7 +76,12 @@ class NginxRouter implements Router {
   /** What could not be had is tried again; redirects to TLS, say, are in the records of a table. */
   async #retry(): Promise<void> {
     const changed = await this.#instance.reshape();
-    if (changed && this.#latest) await this.#put(this.#latest);
+    if (changed) await this.#putAgain();
+  }
+
+  /** Starts none that is gone: whoever ended it, or finds out, knows better what is to become of it. */
+  async #putAgain(): Promise<void> {
+    if (this.#latest) await this.#table.put(this.#latest, this.#instance);
   }
 
   async #put(table: RouteTable): Promise<RouterStatus> {

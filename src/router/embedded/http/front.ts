@@ -21,7 +21,8 @@ export class HttpFront {
       { allowHalfOpen: true, noDelay: true, keepAlive: true, keepAliveInitialDelay: 30_000 },
       (socket) => new ClientConnection(socket, context),
     );
-    this.#sweep = setInterval(() => this.#expire(), sweepMs);
+    // Behind what has come while this process itself was held up: it may be what is waited for.
+    this.#sweep = setInterval(() => void setImmediate(() => this.#expire()), sweepMs);
     this.#sweep.unref();
   }
 
