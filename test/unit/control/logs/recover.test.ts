@@ -51,7 +51,7 @@ describe('a log whose last segment was cut', () => {
       await again.store.close();
       rmSync(cut, { recursive: true });
     }
-  }, 60_000);
+  }, 180_000);
 
   it('opens with any byte changed, says so, and shows what is lost as a gap where something follows', async () => {
     for (let place = 0; place < file.length; place++) {
@@ -68,7 +68,7 @@ describe('a log whose last segment was cut', () => {
       await store.close();
       for (const name of segments(root)) rmSync(join(root, 'app', name));
     }
-  }, 60_000);
+  }, 180_000);
 });
 
 describe('a log of several segments', () => {
