@@ -22,7 +22,10 @@ export interface ProcessEntry {
   ppid: number;
   pgrp: number;
   session: number;
-  /** R, S, D, T, Z (zombie), X, … */
+  /**
+   * R, S, D, T, Z (zombie), X, … One whose main thread alone has ended, which the kernel shows as a zombie, is S: until its
+   * other threads have ended too it runs, keeps its files and ports, and can be signalled.
+   */
   state: string;
   startTime: string;
   /** User and system time used, in clock ticks (100 a second on every common Linux). */
@@ -53,7 +56,7 @@ export function readProcess(pid: number): ProcessEntry | null {
   const at = (field: number): string => fields[field - 3] ?? '';
   return {
     pid,
-    state: at(3),
+    state: at(3) === 'Z' && Number(at(20)) > 1 ? 'S' : at(3),
     ppid: Number(at(4)),
     pgrp: Number(at(5)),
     session: Number(at(6)),

@@ -1,8 +1,10 @@
-import { spawn, type ChildProcess } from 'node:child_process';
+import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { afterEach, describe, expect, it } from 'vitest';
 import { isAlive, listDescendants, processIdentity, signalTree } from '../../../src/shared/processes.ts';
 import { eventually } from '../../support/eventually.ts';
+import { requireOrSkip } from '../../support/skip.ts';
 
 const started: ChildProcess[] = [];
 afterEach(() => {
@@ -35,6 +37,25 @@ describe.runIf(process.platform === 'linux')('processes', () => {
     const child = await shell('(exec true) & echo $!; exec sleep 60');
     const descendants = (): number => listDescendants(processIdentity(child.pid)!).length;
     await eventually(descendants).toBe(1);
+  });
+
+  it('counts one as alive until its last thread has ended, and kills it', async (context) => {
+    requireOrSkip(
+      context,
+      spawnSync('python3', ['--version']).status === 0,
+      'python3, whose main thread can end first',
+    );
+    const program =
+      'import ctypes,threading,time; threading.Thread(target=time.sleep,args=(60,)).start(); print("ready",flush=True); ctypes.CDLL(None).pthread_exit(None)';
+    const child = await shell(`exec python3 -c '${program}'`);
+    const identity = processIdentity(child.pid)!;
+    const shown = (): string => readFileSync(`/proc/${child.pid}/stat`, 'latin1').split(' ')[2]!;
+    await eventually(shown).toBe('Z');
+    expect(isAlive(identity)).toBe(true);
+    const ended = once(child, 'exit');
+    expect(signalTree(identity, 'SIGKILL')).toBe(1);
+    await ended;
+    expect(isAlive(identity)).toBe(false);
   });
 
   it('kills children, other sessions and orphans, and spares the caller', async () => {
