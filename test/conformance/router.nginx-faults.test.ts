@@ -3,14 +3,17 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { runProgram, spawnDetached } from '../../src/agent/steps/detached.ts';
 import { nginxFiles } from '../../src/router/nginx/layout.ts';
-import type { RouterConfig } from '../../src/router/port.ts';
+import { lastRun } from '../../src/router/nginx/master.ts';
+import type { Router, RouterConfig } from '../../src/router/port.ts';
 import { createRouter } from '../../src/router/registry.ts';
+import { parseConditions } from '../../src/shared/gray/rules-text.ts';
 import { processIdentity, sendSignal } from '../../src/shared/processes.ts';
 import { certificateFor } from '../support/certificates.ts';
-import { nginxProcesses } from '../support/nginx-processes.ts';
+import { mmdb, place } from '../support/mmdb.ts';
+import { killNginx, nginxProcesses } from '../support/nginx-processes.ts';
 import { requireOrSkip } from '../support/skip.ts';
 import { mountSmallDisk } from '../support/small-disk.ts';
 import { eventually, fetchText, freePort, httpServer, rawClient } from '../support/wire.ts';
@@ -25,17 +28,22 @@ function world(
   remove = () => rmSync(directory, { recursive: true }),
 ) {
   const files = nginxFiles(directory);
+  const drivers: Router[] = [];
   const master = (): number => Number(readFileSync(files.pid, 'utf8'));
   cleanUp.add({
     close: async () => {
-      for (const pid of nginxProcesses(directory)) sendSignal(pid, 'SIGKILL');
-      await eventually('nginx to be dead', () => nginxProcesses(directory).length === 0);
+      await killNginx(directory);
+      // What a driver does in the background may be on its way to nginx, and start another one.
+      for (const router of drivers) await router.stop();
+      await killNginx(directory);
       remove();
     },
   });
   const driver = (options: Partial<RouterConfig> = {}) => {
     const usual = { directory, address: '127.0.0.1', port: 0, program: [], spawnDetached, run: runProgram };
-    return createRouter('nginx', { ...usual, ...options });
+    const router = createRouter('nginx', { ...usual, ...options });
+    drivers.push(router);
+    return router;
   };
   return { directory, files, master, driver };
 }
@@ -129,7 +137,7 @@ describe('TLS and its redirect', () => {
       await router.observe();
       return (await get(url, 'k.test')).status;
     };
-    await expect.poll(look, { timeout: 20_000 }).toBe(308);
+    await expect.poll(look, { timeout: 40_000 }).toBe(308);
     expect((await router.observe()).problems).toEqual([]);
   });
 });
@@ -147,6 +155,26 @@ describe('processes that nobody keeps', () => {
     expect(processIdentity(before)).toBeNull();
     await next.apply(tableOf({ k: { servers: [await app('k')] } }));
     expect((await get(url, 'k.test')).body).toBe('k');
+  });
+
+  it('are not started by what a driver does in the background', async () => {
+    const { directory, files, driver } = world();
+    const router = driver();
+    await router.start();
+    const regions = join(directory, 'own.mmdb');
+    writeFileSync(regions, mmdb({ '10.2.0.0/16': place('DE') }));
+    const gray = { releases: [2], rules: [{ release: 2, all: parseConditions('region:DE') }] };
+    await router.apply(tableOf({ k: { servers: [await app('k')], gray } }, { regions }));
+    const before = lastRun(files);
+    writeFileSync(regions, mmdb({ '10.3.0.0/16': place('DE') }));
+    // It is time to look at the file, and to give nginx what it has now.
+    vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 60_000 });
+    await router.observe();
+    vi.useRealTimers();
+    await killNginx(directory);
+    // Waits for its turn.
+    await router.stop();
+    expect(lastRun(files)).toEqual(before);
   });
 
   it.each(['that are left of a killed master', 'of a router with other settings'])(

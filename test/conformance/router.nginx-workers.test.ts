@@ -1,7 +1,8 @@
 /** What nginx counts, over the lives of its workers: old ones stay behind a reload for as long as they have connections. */
-import { readFileSync } from 'node:fs';
 import { afterEach, expect, it } from 'vitest';
 import { sendSignal } from '../../src/shared/processes.ts';
+import { workerCount } from '../../src/router/nginx/write.ts';
+import { isLeaving } from '../support/nginx-processes.ts';
 import { eventually, fetchText, httpServer, rawClient } from '../support/wire.ts';
 import { startNginx } from './router/own-nginx.ts';
 import { CleanUp, portOf, tableOf } from './router/support.ts';
@@ -21,8 +22,6 @@ const tunnels = async () =>
         }),
     ),
   );
-
-const isLeaving = (pid: number): boolean => readFileSync(`/proc/${pid}/cmdline`, 'latin1').includes('shutting down');
 
 it('counts what each worker has open through many reloads, and forgets what those had that were killed', async () => {
   const { router, workers } = await startNginx(cleanUp);
@@ -49,9 +48,10 @@ it('counts what each worker has open through many reloads, and forgets what thos
     await expect.poll(open).toBe(generation * each);
   }
   const old = workers().filter(isLeaving);
-  expect(old.length).toBeGreaterThan(generations);
+  // Of each generation but the last one some have connections, and of some all; a single worker has all there are.
+  expect(old.length).toBeGreaterThanOrEqual(workerCount() > 1 ? generations + 1 : generations - 1);
   for (const pid of old) sendSignal(pid, 'SIGKILL');
-  await expect.poll(open, { timeout: 10_000 }).toBe(each);
+  await expect.poll(open).toBe(each);
   const counts = async () => (await router.traffic()).counts.map(({ classes }) => classes[1]);
   await expect.poll(counts).toEqual([generations * 12]);
 });
@@ -59,7 +59,7 @@ it('counts what each worker has open through many reloads, and forgets what thos
 it('gives the room of a killed worker of before to those that wait', async () => {
   const { router, workers } = await startNginx(cleanUp);
   const servers = [await tunnels()];
-  const settings = { limits: { concurrency: 1, queue: 5, queueMs: 10_000 } };
+  const settings = { limits: { concurrency: 1, queue: 5, queueMs: 50_000 } };
   const table = tableOf({ k: { servers, settings } });
   const { url } = await router.apply(table);
   const client = rawClient(portOf(url));

@@ -8,8 +8,8 @@ import { runProgram, spawnDetached } from '../../src/agent/steps/detached.ts';
 import type { RouterConfig } from '../../src/router/port.ts';
 import { createRouter } from '../../src/router/registry.ts';
 import { readAccessLine } from '../../src/shared/access-line.ts';
-import { sendSignal } from '../../src/shared/processes.ts';
-import { nginxProcesses } from '../support/nginx-processes.ts';
+import { processIdentity, sendSignal } from '../../src/shared/processes.ts';
+import { isLeaving, killNginx, nginxProcesses, settledNginx } from '../support/nginx-processes.ts';
 import { eventually, fetchText, freePort, httpServer, rawClient, tcpServer } from '../support/wire.ts';
 import { routerConformance } from './router.suite.ts';
 import { CleanUp, tableOf, type MakeOptions, type RouterUnderTest } from './router/support.ts';
@@ -28,18 +28,25 @@ async function make(options: MakeOptions = {}): Promise<RouterUnderTest & { dire
     router,
     directory,
     processes: () => nginxProcesses(directory),
-    restart: () => reload(nginxFiles(directory), masterOf(directory)),
-    kill: async () => {
-      for (const pid of made.processes()) sendSignal(pid, 'SIGKILL');
-      await eventually('the router to be dead', () => made.processes().length === 0);
+    restart: async () => {
+      const master = masterOf(directory);
+      const before = nginxProcesses(directory).filter((pid) => pid !== master);
+      await reload(nginxFiles(directory), master);
+      const serves = (pid: number): boolean => processIdentity(pid) !== null && !isLeaving(pid);
+      await eventually('the workers of before to leave', () => !before.some(serves));
     },
+    kill: () => killNginx(directory),
     accessLog: (file: string) => {
       const path = join(router.accessLogs, file);
       const text = existsSync(path) ? readFileSync(path, 'utf8') : '';
-      const lines = text.split('\n').filter((line) => line !== '');
+      // The last one may still be under way.
+      const lines = text.split('\n').slice(0, -1);
       return Promise.resolve(lines.map(readAccessLine));
     },
     dispose: async () => {
+      await made.kill();
+      // What the driver does in the background may be on its way to nginx, and start another one.
+      await router.stop();
       await made.kill();
       rmSync(directory, { recursive: true, force: true });
     },
@@ -86,14 +93,14 @@ describe('nginx as a router', () => {
   });
 
   it('takes a table without a reload', async () => {
-    const { router, ...made } = await running();
-    const before = made.processes();
+    const { router, directory } = await running();
+    const before = await settledNginx(directory);
     for (let i = 0; i < 5; i++) await router.apply(tableOf({ [`k${i}`]: { servers: [await app('x')] } }));
-    expect(made.processes()).toEqual(before);
+    expect(await settledNginx(directory)).toEqual(before);
   });
 
   it('takes other instances of a TCP route without a reload, and leaves its connections alone', async () => {
-    const { router, ...made } = await running();
+    const { router, directory } = await running();
     const named = async (name: string) =>
       cleanUp.add(
         await tcpServer((socket) => {
@@ -104,7 +111,8 @@ describe('nginx as a router', () => {
     const port = await freePort();
     const route = { routes: [], tcp: [port] };
     await router.apply(tableOf({ t: { servers: [one], ...route } }));
-    const before = made.processes();
+    // Those of before that route are gone.
+    const before = await settledNginx(directory);
     const first = rawClient(port);
     first.write('a');
     await first.until(/one:a/);
@@ -123,7 +131,7 @@ describe('nginx as a router', () => {
       await client.until(/:d/);
     }
     expect((await router.observe()).open).toMatchObject({ 'u-0': 2, 'u-1': 2 });
-    expect(made.processes()).toEqual(before);
+    expect(await settledNginx(directory)).toEqual(before);
     for (const client of [first, second, ...more]) client.socket.destroy();
     await expect.poll(async () => (await router.observe()).open).toEqual({});
   });
@@ -207,7 +215,7 @@ describe('nginx as a router', () => {
   });
 
   it("holds an app's own configuration and its limit of bodies at once", async () => {
-    const { router, ...made } = await running();
+    const { router, directory } = await running();
     const server = cleanUp.add(
       await httpServer((request, response) => void request.resume().on('end', () => response.end('whole'))),
     );
@@ -223,11 +231,11 @@ describe('nginx as a router', () => {
     };
     expect(await chunked(1024 * 1024)).toMatch(/^HTTP\/1\.1 200 /);
     expect(await chunked(1024 * 1024 + 1)).toMatch(/^HTTP\/1\.1 413 /);
-    const before = made.processes();
+    const before = await settledNginx(directory);
     table.backends.own!.limits = { maxBodyBytes: 2 * 1024 * 1024 };
     await router.apply({ ...table, version: table.version + 1 });
     expect(await chunked(1024 * 1024 + 1)).toMatch(/^HTTP\/1\.1 200 /);
-    expect(made.processes()).toEqual(before);
+    expect(await settledNginx(directory)).toEqual(before);
     table.backends.own!.nginx = 'add_header X-Own "yes";';
     await router.apply({ ...table, version: table.version + 2 });
     expect(await chunked(1024 * 1024)).toMatch(/^HTTP\/1\.1 200 [^]*X-Own: yes/);

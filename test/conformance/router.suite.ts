@@ -42,6 +42,8 @@ export interface Bench {
   readonly url: string;
   readonly cleanUp: CleanUp;
   readonly lacks: readonly Lack[];
+  /** Starts the router again, perhaps at another port: somebody else may have taken its own. */
+  startAgain(): Promise<RouterStatus>;
   /** Puts a table of these apps in force. */
   serve(apps: Record<string, TestApp>, more?: Partial<RouteTable>): Promise<RouterStatus>;
 }
@@ -63,10 +65,15 @@ export function routerConformance(name: string, make: MakeRouter, lacks: readonl
       },
       cleanUp,
       lacks,
+      startAgain: async () => {
+        const status = await made.router.start();
+        ({ url } = status);
+        return status;
+      },
       serve: (apps, more) => made.router.apply(tableOf(apps, more)),
     };
     beforeAll(async () => {
-      made = await make({ responseTimeoutMs: 1000, tlsPort: 0 });
+      made = await make({ tlsPort: 0 });
       url = (await made.router.observe()).url;
     });
     afterEach(() => cleanUp.run());
@@ -84,7 +91,7 @@ export function routerConformance(name: string, make: MakeRouter, lacks: readonl
     describe('TLS', () => tls(bench, make));
     describe('HTTP/2', () => http2(bench));
     describe('gRPC and h2c', () => grpc(bench));
-    describe('limits', () => limiting(bench));
+    describe('limits', () => limiting(bench, make));
     describe('outliers', () => ejecting(bench));
     describe('maintenance and challenges', () => maintenance(bench));
     describe('lifecycle', () => lifecycle(make));

@@ -26,7 +26,7 @@ export function draining(bench: Bench): void {
     await bench.serve({ new: { servers: [next], routes: ['d.test'] } });
     for (let i = 0; i < 10; i++) expect(await get()).toBe('new');
     expect(requests).toBe(2);
-    expect(await open()).toEqual({ 'old-0': 1 });
+    await expect.poll(open).toEqual({ 'old-0': 1 });
     released!();
     expect((await slow).body).toBe('slow');
     await expect.poll(open).toEqual({});
@@ -55,9 +55,9 @@ export function draining(bench: Bench): void {
     const client = rawClient(port);
     client.write('a');
     await client.until(/a/);
-    expect(await open()).toEqual({ 'ws-0': 1, 'tcp-0': 1 });
+    await expect.poll(open).toEqual({ 'ws-0': 1, 'tcp-0': 1 });
     await bench.serve({});
-    expect(await open()).toEqual({ 'ws-0': 1, 'tcp-0': 1 });
+    await expect.poll(open).toEqual({ 'ws-0': 1, 'tcp-0': 1 });
     client.write('b');
     await client.until(/ab/);
     const echoed = new Promise((resolve) => socket.once('message', (data: Buffer) => resolve(data.toString())));

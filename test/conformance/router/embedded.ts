@@ -6,8 +6,10 @@ import { runProgram, spawnDetached } from '../../../src/agent/steps/detached.ts'
 import type { RouterConfig } from '../../../src/router/port.ts';
 import { createRouter } from '../../../src/router/registry.ts';
 import { readAccessLine } from '../../../src/shared/access-line.ts';
+import { readJsonFileIfSound } from '../../../src/shared/files.ts';
 import { lockHolder } from '../../../src/shared/lock-file.ts';
-import { listProcesses, sendSignal } from '../../../src/shared/processes.ts';
+import { commandLine, listProcesses, sendSignal } from '../../../src/shared/processes.ts';
+import { routerFiles, running } from '../../../src/router/embedded/layout.ts';
 import { bundledProgram } from '../../support/bundle.ts';
 import { eventually } from '../../support/wire.ts';
 import type { MakeOptions, RouterUnderTest } from './support.ts';
@@ -20,14 +22,6 @@ const program = async () => [
 export async function configured(options: MakeOptions, directory: string): Promise<RouterConfig> {
   const { port = 0, ...rest } = options;
   return { directory, address: '127.0.0.1', port, program: await program(), spawnDetached, run: runProgram, ...rest };
-}
-
-function commandLine(pid: number): string {
-  try {
-    return readFileSync(`/proc/${pid}/cmdline`, 'latin1');
-  } catch {
-    return ''; // It ended meanwhile.
-  }
 }
 
 export async function make(options: MakeOptions = {}): Promise<RouterUnderTest & { directory: string }> {
@@ -46,19 +40,27 @@ export async function make(options: MakeOptions = {}): Promise<RouterUnderTest &
         .filter(({ pid, state }) => state !== 'Z' && commandLine(pid).includes(`${directory}\0`))
         .map(({ pid }) => pid),
     restart: async () => {
-      const holder = () => lockHolder(join(directory, 'router.lock'))?.pid;
-      const before = holder()!;
+      const { lock, running: record } = routerFiles(directory);
+      const before = lockHolder(lock)!.pid;
       process.kill(before, 'SIGHUP');
-      await eventually('another process to be the router', () => holder() !== before);
+      // It has the lock before the other one gives the router up; that it runs it says when that is done.
+      await eventually('another process to be the router', () => {
+        const pid = lockHolder(lock)?.pid;
+        return pid !== undefined && pid !== before && readJsonFileIfSound(record, running)?.pid === pid;
+      });
     },
-    kill: async () => {
-      for (const pid of made.processes()) sendSignal(pid, 'SIGKILL');
-      await eventually('the router to be dead', () => made.processes().length === 0);
-    },
+    kill: () =>
+      eventually('the router to be dead', () => {
+        // Again and again: one may have been in the middle of starting another.
+        const left = made.processes();
+        for (const pid of left) sendSignal(pid, 'SIGKILL');
+        return left.length === 0;
+      }),
     accessLog: (file: string) => {
       const path = join(router.accessLogs, file);
       const text = existsSync(path) ? readFileSync(path, 'utf8') : '';
-      const lines = text.split('\n').filter((line) => line !== '');
+      // The last one may still be under way.
+      const lines = text.split('\n').slice(0, -1);
       return Promise.resolve(lines.map(readAccessLine));
     },
   };

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import type { ServerResponse } from 'node:http';
 import { constants, type ClientHttp2Session } from 'node:http2';
 import { expect, it } from 'vitest';
+import type { Limits } from '../../../src/shared/contracts/routes.ts';
 import { certificateFor, trusted } from '../../support/certificates.ts';
 import { answerOf, ask, http2Client } from '../../support/http2.ts';
 import { httpServer, type TestServer } from '../../support/wire.ts';
@@ -17,9 +18,12 @@ export function http2(bench: Bench): void {
   const post = { ...to, ':method': 'POST' };
 
   /** Puts the app in force and connects. */
-  async function connected(server: TestServer): Promise<ClientHttp2Session> {
+  async function connected(server: TestServer, limits?: Limits): Promise<ClientHttp2Session> {
     const certificates = [await certificateFor('s.test')];
-    const { tlsUrl } = await bench.serve({ s: { servers: [server] } }, { certificates });
+    const { tlsUrl } = await bench.serve(
+      { s: { servers: [server], ...(limits && { settings: { limits } }) } },
+      { certificates },
+    );
     const session = await http2Client(tlsUrl!, await trusted(), 's.test');
     expect(session.alpnProtocol).toBe('h2');
     return bench.cleanUp.add({ close: () => session.destroy(), session }).session;
@@ -108,7 +112,7 @@ export function http2(bench: Bench): void {
     const stream = session.request(to);
     stream.on('error', () => undefined);
     await once(stream, 'data');
-    expect(await open()).toEqual({ 's-0': 1 });
+    await expect.poll(open).toEqual({ 's-0': 1 });
     stream.close(constants.NGHTTP2_CANCEL);
     await expect.poll(() => gone).toBe(1);
     await expect.poll(open).toEqual({});
@@ -163,7 +167,7 @@ export function http2(bench: Bench): void {
 
   it('times out an instance that does not answer', async () => {
     const server = bench.cleanUp.add(await httpServer(() => undefined));
-    const session = await connected(server);
+    const session = await connected(server, { responseMs: 1000 });
     const { status, headers } = await ask(session, to);
     expect([status, headers['x-router-error']]).toEqual([504, 'instance-timeout']);
   });
@@ -177,7 +181,7 @@ export function http2(bench: Bench): void {
           else incoming.resume().on('error', () => undefined);
         }),
       );
-      const session = await connected(server);
+      const session = await connected(server, { responseMs: 1000 });
       const headers = { ...post, ...(length !== undefined && { 'content-length': length }) };
       const paused = session.request(headers);
       const answer = answerOf(paused);

@@ -11,14 +11,14 @@ import {
   rawClient,
 } from '../../support/wire.ts';
 import type { Bench } from '../router.suite.ts';
+import { tableOf, type MakeRouter } from './support.ts';
 
-/** How long is waited for what happens soon. */
-const patient = { timeout: 10_000 };
-
+/** Long enough for all that is waited for here. */
+const queueMs = 50_000;
 /** Apps of their own, so that no test finds another one's queue or buckets. */
 let apps = 0;
 
-export function limiting(bench: Bench): void {
+export function limiting(bench: Bench, make: MakeRouter): void {
   /** An app that holds its answers until it is told to give the first of them. */
   async function holding() {
     const held: ServerResponse[] = [];
@@ -36,13 +36,16 @@ export function limiting(bench: Bench): void {
   const key = (): string => `l${++apps}`;
   const serve = (name: string, limits: Limits, ...servers: Holding['server'][]) =>
     bench.serve({ [name]: { servers, settings: { limits } } });
+  /** Resolves when no request of the app is under way: their ends are noted behind their answers. */
+  const over = (name: string) =>
+    expect.poll(async () => (await bench.made.router.observe()).open).not.toHaveProperty(`${name}-0`);
   const get = (name: string, path = '/', headers = {}) =>
     fetchText(`${bench.url}${path}`, { headers: { host: `${name}.test`, ...headers } });
 
   it('let a request wait while an instance has as many as it may, the first come first', async () => {
     const app = await holding();
     const name = key();
-    await serve(name, { concurrency: 1, queue: 10 }, app.server);
+    await serve(name, { concurrency: 1, queue: 10, queueMs }, app.server);
     const asked: Promise<unknown>[] = [get(name, '/0')];
     await eventually('the first to arrive', () => app.paths.length === 1);
     // One after the other: /marker of another app tells that the router has read what was sent before.
@@ -76,6 +79,7 @@ export function limiting(bench: Bench): void {
     expect(Number(second.headers['retry-after'])).toBeGreaterThan(0);
     app.answer();
     expect((await first).status).toBe(200);
+    await over(name);
     const third = get(name);
     await eventually('the third to arrive', () => app.paths.length === 2);
     app.answer();
@@ -99,12 +103,12 @@ export function limiting(bench: Bench): void {
   it('serve what waits as soon as there is another instance', async () => {
     const [one, other] = [await holding(), await holding()];
     const name = key();
-    await serve(name, { concurrency: 1, queue: 5 }, one.server);
+    await serve(name, { concurrency: 1, queue: 5, queueMs }, one.server);
     const both = [get(name, '/a')];
     await eventually('the first to arrive', () => one.paths.length === 1);
     both.push(get(name, '/b'));
     await fetchText(`${bench.url}/marker`, { headers: { host: 'nobody.test' } });
-    await serve(name, { concurrency: 1, queue: 5 }, one.server, other.server);
+    await serve(name, { concurrency: 1, queue: 5, queueMs }, one.server, other.server);
     await eventually('the second to arrive', () => other.paths.length === 1);
     other.answer();
     one.answer();
@@ -114,18 +118,17 @@ export function limiting(bench: Bench): void {
   it('forget a client that goes away while it waits', async () => {
     const app = await holding();
     const name = key();
-    await serve(name, { concurrency: 1, queue: 1 }, app.server);
+    await serve(name, { concurrency: 1, queue: 1, queueMs }, app.server);
     const first = get(name);
     await eventually('the first to arrive', () => app.paths.length === 1);
-    const impatient = rawClient(bench.port);
-    impatient.write(`GET /impatient HTTP/1.1\r\nHost: ${name}.test\r\n\r\n`);
-    const full = async () => (await get(name, '/probe')).status === 503;
-    // The place of the one that waits is taken, or the probe itself would wait and never answer.
-    await fetchText(`${bench.url}/marker`, { headers: { host: 'nobody.test' } });
-    expect(await full()).toBe(true);
-    impatient.socket.destroy();
-    const log = async () => (await bench.made.accessLog(`app_${name}.log`)).map(({ path }) => path);
-    await expect.poll(log, patient).toContain('/impatient');
+    // There is one place: who is sent away shows that the other one has it.
+    const two = [rawClient(bench.port), rawClient(bench.port)];
+    for (const client of two) client.write(`GET /impatient HTTP/1.1\r\nHost: ${name}.test\r\n\r\n`);
+    await Promise.race(two.map((client) => client.until(/^HTTP\/1\.1 503 /)));
+    expect(two.map(({ received }) => received !== '').sort()).toEqual([false, true]);
+    for (const client of two) client.socket.destroy();
+    const log = async () => (await bench.made.accessLog(`app_${name}.log`)).map(({ path, status }) => [path, status]);
+    await expect.poll(log).toContainEqual(['/impatient', '499']);
     const last = get(name, '/last');
     await fetchText(`${bench.url}/marker`, { headers: { host: 'nobody.test' } });
     app.answer();
@@ -154,7 +157,7 @@ export function limiting(bench: Bench): void {
     expect((await get(name)).status).toBe(503);
     client.socket.end();
     await client.ended();
-    await expect.poll(async () => (await get(name)).status, patient).toBe(200);
+    await expect.poll(async () => (await get(name)).status).toBe(200);
     client.socket.destroy();
   });
 
@@ -214,17 +217,22 @@ export function limiting(bench: Bench): void {
   });
 
   it('give an app its own time to answer', async () => {
-    const [patient, quick] = [key(), key()];
-    const slow = bench.cleanUp.add(
-      await httpServer((_request, response) => void setTimeout(() => response.end('late'), 1500)),
+    // A router that has 500 ms for all others.
+    const made = await make({ responseTimeoutMs: 500 });
+    bench.cleanUp.add({ close: () => made.dispose() });
+    const [slow, never] = [await holding(), await holding()];
+    const { url } = await made.router.apply(
+      tableOf({
+        patient: { servers: [slow.server], settings: { limits: { responseMs: 50_000 } } },
+        quick: { servers: [never.server] },
+      }),
     );
-    await bench.serve({
-      [patient]: { servers: [slow], settings: { limits: { responseMs: 10_000 } } },
-      [quick]: { servers: [slow] },
-    });
-    // The router of this suite has 1 s for all others.
-    const [late, timedOut] = await Promise.all([get(patient), get(quick)]);
-    expect([late.status, timedOut.status]).toEqual([200, 504]);
+    const from = (app: string) => fetchText(url, { headers: { host: `${app}.test` } });
+    const late = from('patient');
+    await eventually('the patient one to arrive', () => slow.paths.length === 1);
+    expect((await from('quick')).status).toBe(504);
+    slow.answer();
+    expect((await late).status).toBe(200);
   });
 
   it('are never exceeded, however many come at once, and room is used', async () => {
@@ -244,7 +252,7 @@ export function limiting(bench: Bench): void {
       }),
     );
     const name = key();
-    await serve(name, { concurrency: 1, queue: 50, queueMs: 10_000 }, ...servers);
+    await serve(name, { concurrency: 1, queue: 50, queueMs }, ...servers);
     const agents = Array.from({ length: 12 }, () => keepAliveAgent(1));
     const statuses = await Promise.all(
       agents.map(async (agent) => {
@@ -258,7 +266,7 @@ export function limiting(bench: Bench): void {
     for (const agent of agents) agent.destroy();
     expect(new Set(statuses.flat())).toEqual(new Set([200]));
     expect(most).toBe(1);
-    await expect.poll(async () => (await bench.made.router.observe()).open, patient).toEqual({});
+    await expect.poll(async () => (await bench.made.router.observe()).open).toEqual({});
   });
 
   it('hold for the instance too that a refused request goes to instead', async () => {

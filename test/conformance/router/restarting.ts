@@ -1,5 +1,6 @@
 import { Agent } from 'node:https';
 import { afterEach, expect, it } from 'vitest';
+import { errnoOf } from '../../../src/shared/errors.ts';
 import { certificateFor, trusted } from '../../support/certificates.ts';
 import { fetchText, freePort, httpServer, keepAliveAgent, rawClient, tcpServer } from '../../support/wire.ts';
 import type { Lack } from '../router.suite.ts';
@@ -20,17 +21,26 @@ export function restarting(make: MakeRouter, lacks: readonly Lack[]): void {
     let answered = 0;
     const kept = keepAliveAgent();
     const ask = async (agent: false | typeof kept): Promise<void> => {
+      let before = -Infinity;
       while (asking) {
-        const { status, body } = await fetchText(url, { method: 'POST', headers, agent, body: 'whole' });
-        expect({ status, body }).toEqual({ status: 200, body: 'whole' });
-        answered++;
+        const began = performance.now();
+        try {
+          const { status, body } = await fetchText(url, { method: 'POST', headers, agent, body: 'whole' });
+          expect({ status, body }).toEqual({ status: 200, body: 'whole' });
+          answered++;
+        } catch (error) {
+          // A connection at rest is told with an answer that it ends, some time before. This client was held up for longer.
+          const atRest = agent && lacks.includes('handover') && began - before > 250;
+          if (!atRest || !/ECONNRESET|EPIPE/.test(errnoOf(error) ?? '')) throw error;
+        }
+        before = began;
       }
     };
     const asked = Promise.all([ask(false), ask(kept), ask(false)]);
     for (let round = 0; round < 3; round++) {
       await made.restart();
       const enough = answered + 50;
-      await expect.poll(() => answered >= enough, { timeout: 10_000 }).toBe(true);
+      await expect.poll(() => answered >= enough, { timeout: 30_000 }).toBe(true);
     }
     asking = false;
     await asked;
@@ -138,7 +148,7 @@ export function restarting(make: MakeRouter, lacks: readonly Lack[]): void {
     expect(counted).toEqual({ 'k-0': 1 });
     release!();
     expect((await open).body).toBe('begun and whole');
-    await expect.poll(async () => (await made.router.observe()).open, { timeout: 10_000 }).toEqual({});
+    await expect.poll(async () => (await made.router.observe()).open).toEqual({});
     await expect.poll(() => processes.filter((pid) => made.processes().includes(pid)).length).toBeLessThan(2);
   });
 }

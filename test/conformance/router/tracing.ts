@@ -2,9 +2,6 @@ import { expect, it } from 'vitest';
 import { exchange, fetchText, httpServer } from '../../support/wire.ts';
 import type { Bench } from '../router.suite.ts';
 
-/** How long is waited for what happens soon. */
-const patient = { timeout: 10_000 };
-
 /** What `paas logs --source router` and tracing tools put together. */
 export function tracing(bench: Bench): void {
   const mirror = async () =>
@@ -58,7 +55,7 @@ export function tracing(bench: Bench): void {
   it('says in the access log who asked, who answered, how long it took and of which trace it is', async () => {
     await bench.serve({ t: { servers: [await mirror()], releases: [7] } });
     const { traceparent } = await sent({ 'x-request-id': 'traced-1', 'x-forwarded-for': '198.51.100.7' });
-    await expect.poll(() => line('app_t.log', 'traced-1'), patient).toBeDefined();
+    await expect.poll(() => line('app_t.log', 'traced-1')).toBeDefined();
     const found = (await line('app_t.log', 'traced-1'))!;
     expect(found).toMatchObject({
       ...{ method: 'GET', host: 't.test', path: '/', status: '200', instance: 'web.1', release: '7' },
@@ -74,7 +71,7 @@ export function tracing(bench: Bench): void {
     await bench.serve({ t: { servers: [await mirror()] } });
     const headers = { host: 'nobody.test', 'x-request-id': 'lost-1' };
     await fetchText(`${bench.url}/a"b c`.replace(' ', '%20'), { headers });
-    await expect.poll(() => line('-.log', 'lost-1'), patient).toBeDefined();
+    await expect.poll(() => line('-.log', 'lost-1')).toBeDefined();
     expect(await line('-.log', 'lost-1')).toMatchObject({ host: 'nobody.test', status: '404', error: 'no-route' });
     expect(await line('-.log', 'lost-1')).not.toHaveProperty('instance');
     expect(await line('app_t.log', 'lost-1')).toBeUndefined();
@@ -92,8 +89,6 @@ export function tracing(bench: Bench): void {
     await reached;
     controller.abort();
     expect(await gone).toBe('gone');
-    await expect
-      .poll(() => line('app_t.log', 'gone-1'), patient)
-      .toMatchObject({ status: '499', error: 'client-gone' });
+    await expect.poll(() => line('app_t.log', 'gone-1')).toMatchObject({ status: '499', error: 'client-gone' });
   });
 }
