@@ -42,13 +42,38 @@ export async function advanceRollout(control: Control, app: AppRow, deployment: 
   }
   const worse = decision.state === 'running' || decision.state === 'paused' ? judgeCanary(control, app, row) : null;
   if (worse) return turnBack(control, app, deployment, row, worse);
-  const waitsFor = (await moveCanary(control, app, deployment, row, decision)) ?? decision.waitsFor;
+  const isOver = decision.state === 'succeeded' || decision.state === 'failed' || decision.state === 'cancelled';
+  const isLate = isOver && (await routersAreLate(control, app.id));
+  const waitsFor = isLate
+    ? 'every router to know what leaves'
+    : ((await moveCanary(control, app, deployment, row, decision)) ?? decision.waitsFor);
   if (waitsFor !== row.waits_for) {
     await control.store.db.updateTable('rollouts').set({ waits_for: waitsFor }).where('id', '=', row.id).execute();
   }
+  if (isLate) return;
   if (decision.state === 'succeeded') await succeed(control, app, deployment, row);
   else if (decision.state === 'failed' || decision.state === 'cancelled')
     await wentBack(control, app, deployment, row, decision.state);
+}
+
+/**
+ * Whether some connected router may still send requests to instances that leave. Until none does, a rollout is not over:
+ * whoever waited for its end would be answered by the release that it has replaced.
+ */
+async function routersAreLate(control: Control, appId: string): Promise<boolean> {
+  const { version } = control.routing.summary();
+  const leaving = await control.store.db
+    .selectFrom('instances')
+    .select(['process_type', 'drain_version'])
+    .where('app_id', '=', appId)
+    .where('ended_at', 'is', null)
+    .where('desired', '=', 'drain')
+    .where('was_healthy', '=', 1)
+    .execute();
+  return leaving.some(
+    ({ process_type: type, drain_version: without }) =>
+      control.routing.isTarget(appId, type) && (without === null || without > version),
+  );
 }
 
 /** The machine's input, and how a decision's counts become workloads. */
