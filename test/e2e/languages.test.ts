@@ -7,7 +7,7 @@ import { requireOrSkip } from '../support/skip.ts';
 
 const run = promisify(execFile);
 const works = (program: string, ...args: string[]): Promise<boolean> =>
-  run(program, args, { timeout: 30_000 }).then(
+  run(program, args, { timeout: 60_000 }).then(
     () => true,
     () => false,
   );

@@ -52,8 +52,12 @@ describe('paas logs', () => {
     expect(await lines('--since', '10m', '--grep', 'needle')).toHaveLength(1);
     expect(await lines('--since', '2999-01-01T00:00:00Z')).toEqual([]);
     expect(await lines('--until', '1h')).toEqual([]);
-    const first = await paas.logs('talker', '--instance', 'web.1');
+    const first = await paas.waitFor('web.1 to have logged', async () => {
+      const lines = await paas.logs('talker', '--instance', 'web.1', '--source', 'app');
+      return lines.length > 0 && lines;
+    });
     expect(new Set(first.map(({ instance }) => instance))).toEqual(new Set(['web.1']));
+    await written('pair', 'worker started');
     const workers = await paas.logs('pair', '--process', 'worker', '--source', 'app');
     expect(workers.length).toBeGreaterThan(0);
     expect(new Set(workers.map(({ process }) => process))).toEqual(new Set(['worker']));
@@ -65,6 +69,7 @@ describe('paas logs', () => {
   it('tells platform lines from those of the app', async () => {
     const lines = await paas.logs('pair', '--source', 'platform');
     expect(lines.some(({ line }) => line.includes('v1 is live'))).toBe(true);
+    await written('pair', 'worker started');
     const text = (await paas.ok(['logs', '-a', 'pair', '-n', 'all'])).stdout;
     expect(text).toMatch(/ worker\.1 \| worker started/);
     expect(text).toMatch(/ platform.*\| /);
@@ -74,8 +79,11 @@ describe('paas logs', () => {
     const tail = paas.start(['logs', '-t', '-a', 'talker', '-n', '1', '--json']);
     await paas.waitFor('the tail to begin', () => tail.lines.length > 0);
     for (let i = 1; i <= 20; i++) await print('talker', `live ${i}`);
-    await paas.waitFor('all lines to come', () => tail.stdout.includes('"live 20"'));
-    const live = tail.lines.map((line) => JSON.parse(line) as LogLine).filter(({ line }) => line.startsWith('live '));
+    const shown = () =>
+      tail.lines.map((line) => JSON.parse(line) as LogLine).filter(({ line }) => line.startsWith('live '));
+    // The last one of an instance may come before the last but one of the other.
+    await paas.waitFor('all lines to come', () => new Set(shown().map(({ line }) => line)).size === 20);
+    const live = shown();
     const numbers = (instance: string): number[] =>
       live.filter((line) => line.instance === instance).map(({ line }) => Number(line.slice(5)));
     expect(live).toHaveLength(20);
@@ -89,19 +97,23 @@ describe('paas logs', () => {
     await paas.ok(['push', 'mortal', '-i', '2'], { cwd });
     const text = 'last words of the second';
     await paas.waitFor('web.2 to speak', async () => {
-      await print('mortal', text);
+      // At the same time, so that not all go to the same one.
+      await Promise.all(Array.from({ length: 10 }, () => print('mortal', text)));
       return (await paas.logs('mortal', '--instance', 'web.2')).some(({ line }) => line === text);
     });
     await paas.ok(['scale', 'web=1', '-a', 'mortal']);
     await paas.ok(['config', 'set', 'A=1', '-a', 'mortal']);
     await paas.settled('mortal', { web: 1 });
-    const gone = await paas.logs('mortal', '--instance', 'web.2', '--release', 'v1');
-    expect(gone.map(({ line }) => line)).toContain(text);
-    expect(gone.map(({ line }) => line)).toContain('asked to end');
+    // Last words come after the end of who said them was told.
+    await paas.waitFor('all that web.2 said', async () => {
+      const gone = (await paas.logs('mortal', '--instance', 'web.2', '--release', 'v1')).map(({ line }) => line);
+      return gone.includes(text) && gone.includes('asked to end');
+    });
     await paas.ok(['stop', '-a', 'mortal']);
-    expect(
-      (await paas.logs('mortal', '-n', 'all')).filter(({ line }) => line === 'asked to end').length,
-    ).toBeGreaterThanOrEqual(3);
+    await paas.waitFor('what all three said', async () => {
+      const lines = await paas.logs('mortal', '-n', 'all');
+      return lines.filter(({ line }) => line === 'asked to end').length >= 3;
+    });
   });
 
   it('splits and marks a line over 64 KiB, and loses nothing of it', async () => {
@@ -117,7 +129,7 @@ describe('paas logs', () => {
     expect(lines.slice(0, -1).every(({ partial }) => partial === true)).toBe(true);
   });
 
-  it('has numbered lines without a gap out of a flood of 100 MB', async () => {
+  it('has numbered lines without a gap out of a flood of 100 MB', { timeout: 300_000 }, async () => {
     const code = `
       const fs = require('node:fs');
       const lines = Array.from({ length: 10000 }, (_, i) => i);
@@ -135,7 +147,7 @@ describe('paas logs', () => {
       'the last line',
       async () =>
         (await paas.logs('flood', '-n', '5', '--source', 'app')).some(({ line }) => line.startsWith(' 999999 ')),
-      60_000,
+      180_000,
     );
     const all = paas.start(['logs', '-a', 'flood', '--source', 'app', '-n', 'all']);
     await all.exited;

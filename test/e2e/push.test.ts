@@ -40,10 +40,12 @@ describe('paas push', () => {
     const cwd = paas.source('probe');
     await paas.ok(['push', 'rolled', '-i', '2'], { cwd });
     const load = paas.load('rolled');
+    await paas.waitFor('the old version to be asked for', () => load.answers.has('version 1'));
     writeFileSync(join(cwd, 'VERSION'), '2');
     const pushed = await paas.json(['push', 'rolled'], { cwd });
     expect(pushed).toMatchObject({ release: 2, changed: true, upload: { files: 1 } });
     await paas.settled('rolled', { web: 2 });
+    await paas.waitFor('the new version to be asked for', () => load.answers.has('version 2'));
     const { failures, answers } = await load.stop();
     expect(failures).toEqual([]);
     expect([...answers.keys()].sort()).toEqual(['version 1', 'version 2']);

@@ -13,7 +13,7 @@ afterAll(() => paas.remove());
 
 const yaml = (name: string, web: string): string => `name: ${name}\nprocesses:\n  web: { ${web} }\n`;
 /** Healthy only when the file `go` of the app's source says so, or never: a rollout that waits as long as a test likes. */
-const slow = { health: 'health: { type: http, path: /health, timeout: 60s }' };
+const slow = { health: 'health: { type: http, path: /health, timeout: 10m }' };
 const formation = async (app: string): Promise<Record<string, number>> =>
   Object.fromEntries(
     Object.entries(await paas.json<Record<string, { instances: number }>>(['scale', '-a', app])).map(
@@ -112,7 +112,7 @@ describe('a rollout under way', () => {
     expect(begun).toMatchObject({ release: null, rollout: null });
     const seen = await paas.waitFor('the rollout', async () => {
       const view = await rollout('steered');
-      return view?.to === 2 && view;
+      return view?.to === 2 && view.waitsFor !== '' && view;
     });
     expect(seen).toMatchObject({ state: 'running', from: 1, to: 2, strategy: 'rolling' });
     expect(seen.waitsFor).toMatch(/web: 0 of 2 healthy/);
@@ -126,7 +126,7 @@ describe('a rollout under way', () => {
     await paas.ok(['rollout', 'cancel', '-a', 'steered']);
     const rows = await paas.settled('steered', { web: 3 });
     expect(new Set(rows.map(({ release }) => release))).toEqual(new Set([1]));
-    expect((await rollout('steered'))?.state).toBe('cancelled');
+    await paas.waitFor('the way back to end', async () => (await rollout('steered'))?.state === 'cancelled');
     const none = await paas.cli(['rollout', 'cancel', '-a', 'steered', '--json']);
     expect(none.code).toBe(6);
   });
@@ -151,7 +151,11 @@ describe('a rollout under way', () => {
     expect(code).toBe(9);
     expect(error.code).toBe('timeout');
     expect(error.hint).toContain('paas rollout cancel');
-    expect((await rollout('impatient'))?.state).toBe('running');
+    // It may have waited for less than the rollout.
+    await paas.waitFor('the rollout', async () => {
+      const view = await rollout('impatient');
+      return view?.to === 2 && view.state === 'running';
+    });
     await paas.ok(['rollout', 'cancel', '-a', 'impatient']);
   });
 
@@ -190,24 +194,23 @@ describe('a rollout under way', () => {
 describe('restart, stop and start', () => {
   it('restarts all instances, one type or one instance, without a failed request', async () => {
     await pushed('fresh', ['-i', '2']);
-    const pids = async (): Promise<Map<string, string>> => {
-      const found = new Map<string, string>();
+    const starts = async (): Promise<Map<string, string | null>> => {
+      const rows = await paas.settled('fresh', { web: 2 });
+      const answered = new Set<string>();
       await paas.waitFor('both to answer', async () => {
-        const [, name = ''] = (await paas.get('fresh', '/pid')).text.split(' ');
-        const row = (await paas.ps('fresh')).find((one) => one.name === name);
-        found.set(name, row?.startedAt ?? '');
-        return found.size === 2;
+        answered.add((await paas.get('fresh', '/pid')).text.split(' ')[1] ?? '');
+        return rows.every(({ name }) => answered.has(name));
       });
-      return found;
+      return new Map(rows.map(({ name, startedAt }) => [name, startedAt]));
     };
-    const before = await pids();
+    const before = await starts();
     const load = paas.load('fresh');
     await paas.ok(['restart', 'web.2', '-a', 'fresh']);
-    const after = await pids();
+    const after = await starts();
     expect(after.get('web.1')).toBe(before.get('web.1'));
     expect(after.get('web.2')).not.toBe(before.get('web.2'));
     await paas.ok(['restart', '-a', 'fresh']);
-    const last = await pids();
+    const last = await starts();
     expect(last.get('web.1')).not.toBe(before.get('web.1'));
     expect((await load.stop()).failures).toEqual([]);
     expect((await paas.app('fresh'))?.release).toBe(1);
