@@ -190,8 +190,8 @@ describe('a rollout beside gray rules', () => {
   });
 
   it('gives a canary its share of the clients who come to it', async () => {
-    await pushed('two', 1).catch(() => undefined);
-    await life.live(world, appId, async () => (await running()).every((line) => line.includes(' v2 ')));
+    const { id } = await life.beginPush(control, push('two'));
+    await life.finished(world, id);
     await call('POST', '/gray', { release: 1, match: 'percent:10' });
     await life.beginPush(control, push('three', { strategy: 'canary', steps: [5, 100], manual: true }));
     await life.live(world, appId, async () => (await view()).rollout?.percent === 5);
