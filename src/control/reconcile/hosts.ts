@@ -26,6 +26,9 @@ export const removeWhenEmpty = 2;
 /** How long an agent may take to come back before its host counts as unreachable. */
 const restartMs = 1500;
 
+/** Looks come at each tick: so much later than that, and this process itself stood still, or did not lead. */
+const heldUpMs = 1500;
+
 /** How long a look waits for the cloud. */
 const momentMs = 500;
 
@@ -46,6 +49,10 @@ export class HostReconciler {
   /** What the cloud said of silent hosts since the last look. */
   readonly #words = new Map<string, CloudHostState>();
 
+  #lookedAt = 0;
+  /** Since when looks come in time: before, nobody could be heard. */
+  #listeningSince = 0;
+
   constructor(control: Control) {
     this.#control = control;
   }
@@ -55,6 +62,9 @@ export class HostReconciler {
    * takes longer than a moment holds up its own host alone: it is for a later look.
    */
   async reconcile(): Promise<void> {
+    const now = Date.now();
+    if (now - this.#lookedAt > this.#control.settings.timing.tick + heldUpMs) this.#listeningSince = now;
+    this.#lookedAt = now;
     await Promise.all((await this.#hosts()).map((host) => this.#notice(host)));
     const hosts = await this.#hosts();
     const known = new Set(hosts.map(({ id }) => id));
@@ -121,7 +131,10 @@ export class HostReconciler {
   #heardOf(host: HostRow): boolean {
     const { hub, settings } = this.#control;
     const seen = hub.lastSeen(host.id);
-    if (seen !== null && Date.now() - seen > settings.timing.silence) hub.drop(host.id);
+    const since = (time: number): number => (Date.now() - time) / settings.timing.silence;
+    // Where looks never come in time, a link is broken off later, but it is.
+    const silent = seen !== null && since(seen) > 1 && (since(this.#listeningSince) > 1 || since(seen) > 3);
+    if (silent) hub.drop(host.id);
     else if (seen !== null) return true;
     return Date.now() - Math.max(host.last_seen ?? 0, this.#control.startedAt) < restartMs;
   }

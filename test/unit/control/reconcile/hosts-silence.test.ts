@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { PaasError } from '../../../../src/shared/errors.ts';
 import { addHost } from '../../../support/control.ts';
 import { control, hosts, later, look, ready, waiting, useHostWorld } from '../../../support/host-world.ts';
@@ -151,6 +151,23 @@ describe('silence', () => {
     answer();
     await closed;
     expect(await states()).not.toHaveProperty('host-1');
+  });
+
+  it('breaks a link off, but for a time in which this server itself stood still and heard nobody', async () => {
+    await three();
+    const dropped = vi.spyOn(control.fakeHub, 'drop');
+    await look();
+    const seen = Date.now();
+    control.fakeHub.lastSeen = () => seen;
+    later(control.settings.timing.silence + 3000);
+    await look();
+    expect(dropped).not.toHaveBeenCalled();
+    expect(await states()).toMatchObject({ 'host-1': 'ready' });
+    for (let ms = 0; ms <= control.settings.timing.silence; ms += 1000) {
+      later(1000);
+      await look();
+    }
+    expect(dropped).toHaveBeenCalledWith(await idOf('host-1'));
   });
 
   it('of a few seconds brings no other host for what waits', async () => {
