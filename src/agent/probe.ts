@@ -34,6 +34,8 @@ export async function probe(
 export function explainPort(pids: readonly number[], address: string, port: number): ProbeResult | null {
   const all = listListeners();
   if (all === null) return null;
+  // On a busy machine it may take a while to begin: who answers before that is another process.
+  if (pids.length === 0) return { ok: false, reason: `nothing listens on PORT (${port})` };
   const own = listenersOf(pids, all);
   if (own === null) return null;
   const there = own.filter((one) => one.port === port);

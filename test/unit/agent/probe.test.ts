@@ -56,9 +56,13 @@ describe('probe', () => {
   it('port asks for a connection, and says when there is none', async () => {
     const port = await listen(net.createServer(), '127.0.0.1');
     expect(await probe({ type: 'port' }, '127.0.0.1', port, never)).toEqual({ ok: true });
-    servers.pop()!.close();
-    const reason = `nothing listens on PORT (${port})`;
-    expect(await probe({ type: 'port' }, '127.0.0.1', port, never)).toEqual({ ok: false, reason });
+    // The near end of a connection: a port that nobody else can come to listen on meanwhile.
+    const socket = net.connect(port, '127.0.0.1');
+    await once(socket, 'connect');
+    const silent = socket.localPort!;
+    const reason = `nothing listens on PORT (${silent})`;
+    expect(await probe({ type: 'port' }, '127.0.0.1', silent, never)).toEqual({ ok: false, reason });
+    socket.destroy();
   });
 
   it('gives up at once when it is no longer wanted', async () => {
@@ -107,11 +111,19 @@ describe.runIf(process.platform === 'linux')('whose port', () => {
   });
 });
 
+describe.runIf(process.platform === 'linux')('an answer that comes before the instance has a process', () => {
+  it('is somebody else’s', async () => {
+    const port = await listen(net.createServer(), '127.0.0.1');
+    expect(explainPort([], '127.0.0.1', port)).toEqual({ ok: false, reason: `nothing listens on PORT (${port})` });
+  });
+});
+
 describe('ports', () => {
   it('are free on every address and given once', async () => {
     const port = await listen(net.createServer(), '127.0.0.1');
     expect(await isPortFree(port)).toBe(false);
-    const chosen = await choosePort({ from: 20_000, to: 20_100 }, new Set());
+    // Where nobody else looks for ports at the same time.
+    const chosen = await choosePort({ from: 9000, to: 9100 }, new Set());
     expect(await choosePort({ from: chosen, to: chosen }, new Set())).toBe(chosen);
     await expect(choosePort({ from: chosen, to: chosen }, new Set([chosen]))).rejects.toMatchObject({
       code: 'no_capacity',
