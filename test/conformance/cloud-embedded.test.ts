@@ -118,17 +118,17 @@ describe('power', () => {
   });
 
   it('goes off in good order: apps may end by themselves, and what ignores SIGTERM is killed after the grace', async () => {
-    const cloud = await started();
-    const polite = await booted(cloud);
-    const deaf = await booted(cloud, { ignoreTerm: true });
-    const driver = cloud.driver();
-    await Promise.all([driver.stop(polite.id), driver.stop(deaf.id)]);
-    for (const { id } of [polite, deaf]) {
-      await waitFor(async () => expect(await stateOf(driver, id)).toBe('stopped'));
-    }
-    expect([...polite.apps, ...deaf.apps, polite.agent, deaf.agent].filter(runs)).toEqual([]);
-    expect(cloud.read(polite.id, 'instances/web.1/end')).toBe('terminated\n');
-    expect(cloud.agentStarts(polite.id)).toHaveLength(1);
+    const powerOff = async (graceMs: number, ignoreTerm: boolean) => {
+      const cloud = await started(['--grace-ms', String(graceMs)]);
+      const { id, apps, agent } = await booted(cloud, { ignoreTerm });
+      await cloud.driver().stop(id);
+      await waitFor(async () => expect(await stateOf(cloud.driver(), id)).toBe('stopped'));
+      expect([...apps, agent].filter(runs)).toEqual([]);
+      expect(cloud.agentStarts(id)).toHaveLength(1);
+      return () => cloud.read(id, 'instances/web.1/end');
+    };
+    expect((await powerOff(60_000, false))()).toBe('terminated\n');
+    expect(await powerOff(500, true)).toThrow();
   });
 
   it('is suspended and resumed without a restart', async () => {

@@ -17,7 +17,7 @@ import type { CloudRecord } from '../../src/localcloud/state.ts';
 const root = fileURLToPath(new URL('../..', import.meta.url));
 export const fakeAgent = join(root, 'test/fixtures/fake-agent.mjs');
 
-export const waitFor = <T>(check: () => T | Promise<T>, timeout = 15_000) =>
+export const waitFor = <T>(check: () => T | Promise<T>, timeout = 20_000) =>
   vi.waitFor(check, { timeout, interval: 20 });
 
 /** Builds the program into a directory of its own; `path` is what to run with node. */
@@ -46,6 +46,8 @@ export class LocalCloud {
   readonly #flags: string[];
   readonly #env: NodeJS.ProcessEnv;
   #child: ChildProcess | undefined;
+  /** Resolves when it has ended and all that it said is read. */
+  #closed: Promise<unknown> = Promise.resolve();
 
   constructor(program: string, flags: string[] = [], env: NodeJS.ProcessEnv = {}) {
     this.#program = program;
@@ -68,8 +70,9 @@ export class LocalCloud {
     return JSON.parse(readFileSync(join(this.data, 'state.json'), 'utf8')) as CloudRecord;
   }
 
-  async start(): Promise<void> {
-    const args = [this.#program, '--data', this.data, '--agent', fakeAgent, '--grace-ms', '1000', ...this.#flags];
+  /** @param flags of this start, besides those of every one */
+  async start(flags: string[] = []): Promise<void> {
+    const args = [this.#program, '--data', this.data, '--agent', fakeAgent, ...this.#flags, ...flags];
     const child = spawn(process.execPath, args, {
       stdio: ['ignore', 'ignore', 'pipe'],
       env: { ...process.env, ...this.#env },
@@ -77,11 +80,14 @@ export class LocalCloud {
     let complaint = '';
     child.stderr.on('data', (text: Buffer) => (complaint += text.toString()));
     this.#child = child;
+    this.#closed = new Promise((resolve) => child.once('close', resolve));
     await waitFor(() => {
       if (child.exitCode !== null) return;
       return this.url;
     });
-    if (child.exitCode !== null) throw new Error(complaint);
+    if (child.exitCode === null) return;
+    await this.#closed;
+    throw new Error(complaint);
   }
 
   /** Ends the program, and waits for its end. */
@@ -93,8 +99,10 @@ export class LocalCloud {
     await exited;
   }
 
-  shutDown(): Promise<void> {
-    return shutDownLocalCloud(this.data);
+  /** Powers all hosts off; resolves when the program has ended, too. */
+  async shutDown(): Promise<void> {
+    await shutDownLocalCloud(this.data);
+    await this.#closed;
   }
 
   driver(deps: Partial<CloudDeps> = {}, config: Record<string, unknown> = {}): CloudDriver {
