@@ -6,7 +6,7 @@ import { readAccessLine } from '../../src/shared/access-line.ts';
 import type { AppDetail, RolloutView } from '../../src/shared/contracts/api.ts';
 import { startPlatform, type Platform } from '../support/platform.ts';
 
-/** A version that ends with `!` answers every third request with 500. */
+/** A version that ends with `!` answers every third request with 500. How long answers take is the machine's matter. */
 const server = `
 const version = require('node:fs').readFileSync(__dirname + '/VERSION', 'utf8').trim();
 let asked = 0;
@@ -19,7 +19,7 @@ require('node:http').createServer((request, response) => {
 const manifest = `
 name: shop
 processes: { web: { command: node server.js, instances: 2, memory: 100M, health: port } }
-rollout: { strategy: canary, steps: [50], manual: true, analysis: { min_requests: 30 } }
+rollout: { strategy: canary, steps: [50], manual: true, analysis: { min_requests: 30, max_latency: 1000 } }
 `;
 
 let paas: Platform;
@@ -77,7 +77,7 @@ describe('a canary', () => {
       return canary?.analysis?.verdict === 'fine' && canary.analysis;
     });
     expect(view).toMatchObject({
-      ...{ step: 0, percent: 50, limits: { maxErrors: 1, maxLatency: 1.5, minRequests: 30 } },
+      ...{ step: 0, percent: 50, limits: { maxErrors: 1, maxLatency: 1000, minRequests: 30 } },
       ...{ new: { release: 3, errorPercent: 0 }, old: { release: 1, errorPercent: 0 } },
     });
     expect((await paas.ok(['rollout', 'status', '-a', 'shop'])).stdout).toMatch(
@@ -101,24 +101,29 @@ describe('the requests of an app', () => {
     expect(lines[0]).toMatchObject({ source: 'router', instance: 'router', process: 'router', release: null });
     const all = await paas.logs('shop', '-n', 'all');
     expect(all.some(({ source }) => source === 'router')).toBe(false);
-    expect(all.some(({ line }) => line === 'version 3 listens')).toBe(true);
+    const own = () => paas.logs('shop', '-n', 'all');
+    await paas.waitFor('its output', async () => (await own()).some(({ line }) => line === 'version 3 listens'));
   });
 
   it('can be narrowed down to a release, as its output can', async () => {
     const router = await paas.logs('shop', '--source', 'router', '--release', 'v2', '-n', '10');
     expect(router).toHaveLength(10);
     expect(new Set(router.map(({ line }) => readAccessLine(line)['release']))).toEqual(new Set(['2']));
-    const own = await paas.logs('shop', '--release', 'v2', '-n', 'all');
+    const own = await paas.waitFor('output of v2', async () => {
+      const lines = await paas.logs('shop', '--release', 'v2', '-n', 'all');
+      return lines.length > 0 && lines;
+    });
     expect(new Set(own.map(({ release }) => release))).toEqual(new Set([2]));
     const text = (await paas.ok(['logs', '-a', 'shop', '--source', 'router', '-n', '1'])).stdout;
     expect(text).toMatch(/^\S+Z router \| method=GET host=shop\.localhost path=\S+ status=200 bytes=\d+ ms=/);
   });
 
   it('are summed up by release in `paas app`', async () => {
-    const { traffic } = await paas.json<AppDetail>(['app', 'shop']);
-    expect(traffic.releases.map(({ release }) => release)).toEqual([3, 2, 1]);
-    const [now] = traffic.releases;
-    expect(now!.classes[1]).toBeGreaterThanOrEqual(70);
+    const [now, ...before] = await paas.waitFor('the routers to tell of all requests', async () => {
+      const { traffic } = await paas.json<AppDetail>(['app', 'shop']);
+      return traffic.releases[0]!.classes[1]! >= 70 && traffic.releases;
+    });
+    expect([now, ...before].map((one) => one!.release)).toEqual([3, 2, 1]);
     expect(now!.p50).toBeLessThanOrEqual(now!.p99!);
     expect((await paas.ok(['app', 'shop'])).stdout).toMatch(/Requests of the last .*\nRELEASE +REQUESTS .*\nv3 /);
   });

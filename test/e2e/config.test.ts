@@ -79,11 +79,13 @@ describe('paas config', () => {
       });
     expect(commands.filter((command) => command.includes(secret))).toEqual([]);
     // At rest it is encrypted; only the agent's private record of what it runs has it in clear.
-    const files = readdirSync(join(paas.home, 'platform'), { recursive: true, withFileTypes: true });
-    for (const file of files.filter((entry) => entry.isFile())) {
-      const text = readFileSync(join(file.parentPath, file.name));
-      expect(text.includes(secret), join(file.parentPath, file.name)).toBe(false);
-    }
+    const contents = await paas.waitFor('all files to be read before one of them goes', () =>
+      readdirSync(join(paas.home, 'platform'), { recursive: true, withFileTypes: true })
+        .filter((entry) => entry.isFile())
+        .map((file) => join(file.parentPath, file.name))
+        .map((path) => [path, readFileSync(path)] as const),
+    );
+    for (const [path, content] of contents) expect(content.includes(secret), path).toBe(false);
     for (const log of ['server.log', 'cloud.log'])
       expect(readFileSync(join(paas.home, 'logs', log), 'utf8')).not.toContain(secret);
   });

@@ -114,7 +114,10 @@ describe('a release command', () => {
       `name: migrated\nrelease: ${release}\nprocesses: { web: { command: node server.js } }\n`;
     const cwd = paas.source('probe', { 'paas.yml': yaml('echo migrating $PAAS_RELEASE') });
     await paas.ok(['push', '-i', '2'], { cwd });
-    const said = await paas.logs('migrated', '--grep', '^migrating');
+    const said = await paas.waitFor('its output', async () => {
+      const lines = await paas.logs('migrated', '--grep', '^migrating');
+      return lines.length > 0 && lines;
+    });
     expect(said.map(({ line }) => line)).toEqual(['migrating v1']);
     writeFileSync(join(cwd, 'paas.yml'), yaml('echo cannot; exit 5'));
     writeFileSync(join(cwd, 'VERSION'), '2');

@@ -19,7 +19,7 @@ export interface Asked {
  * @throws the connection's own error
  */
 export function ask(port: number, host: string, path: string, asked: Asked = {}): Promise<Answer> {
-  const { method = 'GET', headers = {}, body, timeoutMs = 15_000 } = asked;
+  const { method = 'GET', headers = {}, body, timeoutMs = 30_000 } = asked;
   const name = host.includes('.') ? host : `${host}.localhost`;
   return new Promise((resolve, reject) => {
     const outgoing = request(

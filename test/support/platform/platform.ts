@@ -153,7 +153,7 @@ export class Platform {
   async waitFor<T>(
     what: string,
     condition: () => T | Promise<T>,
-    timeoutMs = 20_000,
+    timeoutMs = 60_000,
   ): Promise<NonNullable<Exclude<T, false>>> {
     const deadline = Date.now() + timeoutMs;
     let last: unknown;

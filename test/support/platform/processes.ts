@@ -72,7 +72,7 @@ export function groupsOf(processes: readonly Found[]): string[] {
 export async function killNow(pids: readonly number[], signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
   const alive = pids.flatMap((pid) => processIdentity(pid) ?? []);
   for (const { pid } of alive) sendSignal(pid, signal);
-  const deadline = Date.now() + 10_000;
+  const deadline = Date.now() + 60_000;
   while (alive.some(isAlive)) {
     if (Date.now() > deadline) throw new Error(`processes ${pids.join(', ')} do not end by ${signal}`);
     await new Promise((resolve) => setTimeout(resolve, 5));
