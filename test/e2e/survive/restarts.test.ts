@@ -31,7 +31,7 @@ beforeAll(async () => {
   await paas.ok(['push', 'counter'], {
     cwd: paas.directory({ Procfile: 'worker: node count.js\n', 'count.js': counter }),
   });
-});
+}, 240_000);
 afterAll(() => paas.remove());
 
 const state = async (): Promise<unknown> => ({
@@ -90,12 +90,22 @@ describe('paas up and down', () => {
   });
 
   it('may follow each other quickly: no app is taken for one that keeps crashing', async () => {
+    const delayed = new Set<string>();
     for (let i = 0; i < 5; i++) {
+      const before = new Set((await paas.ps('keeper')).map(({ startedAt }) => startedAt));
       await paas.ok(['down']);
       await paas.up();
-      await paas.serves('keeper', 'version 2', '/', 4000);
+      await paas.serves('keeper', 'version 2');
+      await paas.waitFor('all to be started again', async () => {
+        const rows = await paas.ps('keeper');
+        // One that keeps crashing is seen so, as it has to wait for seconds.
+        for (const { message } of rows) if (message?.includes('next start')) delayed.add(message);
+        return rows.every(({ state, startedAt }) => state === 'healthy' && !before.has(startedAt));
+      });
     }
-    await paas.settled('keeper', { web: 3 }, 4000);
+    expect([...delayed]).toEqual([]);
+    await paas.settled('keeper', { web: 3 });
+    await paas.settled('counter', { worker: 1 });
   });
 
   it('brings everything back after a `kill -9` of everything', async () => {
@@ -110,6 +120,7 @@ describe('paas up and down', () => {
 
 describe('while the control plane is away', () => {
   it('apps are served and restarted, and what they say meanwhile arrives later, each line once', async () => {
+    const restarts = (of: readonly InstanceRow[]): number => of.reduce((sum, row) => sum + row.restarts, 0);
     const before = await paas.ps('keeper');
     const counting = await paas.ps('counter');
     const at = await countedLast();
@@ -120,22 +131,30 @@ describe('while the control plane is away', () => {
     await paas.get('keeper', '/crash');
     // The one that crashes may still have taken the request.
     let said = '';
+    let tries = 0;
     await paas.waitFor('an instance that prints', async () => {
-      said = `said meanwhile ${load.count}`;
+      said = `said meanwhile ${++tries}`;
       return (await paas.get('keeper', `/print?text=${encodeURIComponent(said)}`)).status === 200;
     });
-    await paas.waitFor('60 requests meanwhile', () => load.count > 60);
+    const { count } = load;
+    await paas.waitFor('60 requests meanwhile', () => load.count > count + 60);
+    const crashed = load.failures.length;
     await paas.up();
     await paas.waitFor(
       'the line that was said meanwhile',
       async () => (await paas.logs('keeper', '--grep', `${said}$`)).length === 1,
     );
-    const rows = await paas.settled('keeper', { web: 3 });
+    // Another host's agent may have told its part before the one whose instance crashed.
+    const rows = await paas.waitFor('the restart to be known', async () => {
+      const now = await paas.settled('keeper', { web: 3 });
+      return restarts(now) > restarts(before) && now;
+    });
     const { failures } = await load.stop();
-    // Requests that were on the crashed instance may fail; the router tries none twice that was sent.
-    expect(failures.length).toBeLessThan(8);
+    // Requests that were on the crashed instance may fail (many, where all stood still before); the router tries none
+    // twice that was sent.
+    expect(failures.slice(crashed)).toEqual([]);
+    expect(crashed).toBeLessThan(load.count / 3);
     expect(rows.map(({ id }) => id).sort()).toEqual(before.map(({ id }) => id).sort());
-    const restarts = (of: readonly InstanceRow[]): number => of.reduce((sum, row) => sum + row.restarts, 0);
     expect(restarts(rows)).toBe(restarts(before) + 1);
     const after = await paas.ps('counter');
     expect(after.map(({ id, startedAt }) => [id, startedAt])).toEqual(
