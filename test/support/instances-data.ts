@@ -34,7 +34,7 @@ export class MemoryTrees {
 
 let count = 0;
 
-/** A spec with what the test is about; `worker`, restarted, stopped within 2 s, unless it says otherwise. */
+/** A spec with what the test is about; `worker`, restarted, stopped within 10 s, unless it says otherwise. */
 export function specOf(change: Partial<InstanceSpec> & { tree?: string } = {}): InstanceSpec {
   const { tree = '0'.repeat(64), ...rest } = change;
   return {
@@ -49,7 +49,7 @@ export function specOf(change: Partial<InstanceSpec> & { tree?: string } = {}): 
     env: {},
     memoryMb: 256,
     health: { type: 'process', timeoutMs: 10_000, intervalMs: 200 },
-    graceMs: 2000,
+    graceMs: 10_000,
     restart: 'always',
     runtime: 'auto',
     restartToken: '',

@@ -3,7 +3,6 @@ import { execFileSync } from 'node:child_process';
 import { chmodSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { expect } from 'vitest';
 import type { BaseRef, InstanceStatus } from '../../src/shared/contracts/instances.ts';
 import { listProcesses } from '../../src/shared/processes.ts';
 import type { Clock } from '../../src/agent/clock.ts';
@@ -90,8 +89,9 @@ export async function openHost(options: { kind?: RuntimeKind; clock?: Clock; log
         host.supervisor.statuses().flatMap(({ id, state }) => (['stopped', 'crashed'].includes(state) ? [] : id));
       await eventually(left).toEqual([]);
       await host.supervisor.close();
+      // What was killed may take a moment to go.
+      await eventually(() => processesNaming(directory)).toEqual([]);
       rmSync(directory, { recursive: true, force: true, maxRetries: 3 });
-      expect(processesNaming(directory)).toEqual([]);
     },
   };
   return host;

@@ -124,7 +124,7 @@ export class AgentProcess {
       for (const { pid } of found) sendSignal(pid, 'SIGKILL');
       return found.length;
     };
-    await expect.poll(kill, { timeout: 10_000, interval: 10 }).toBe(0);
+    await expect.poll(kill, { timeout: 30_000, interval: 10 }).toBe(0);
     ended?.();
     rmSync(this.root, { recursive: true, force: true, maxRetries: 5 });
   }

@@ -36,7 +36,8 @@ export function mountSmallDisk(path: string, mebibytes: number, mode = '700'): S
       }
     },
     remove() {
-      execFileSync('umount', [path]);
+      // Lazily: a process that is just ending may hold it for a moment after its command line is gone.
+      execFileSync('umount', ['--lazy', path]);
       rmdirSync(path);
     },
   };

@@ -150,14 +150,18 @@ describe('assignments', () => {
     control.assign([spec('ins_a')]);
     control.assign([spec('ins_b')]);
     await healthy('ins_b');
+    const stopped = () => (control.status('ins_a')?.state ?? 'stopped') === 'stopped';
+    await control.until(stopped, 'the end of ins_a');
+    const refusals = () => agent.log.split('older than the one in force').length - 1;
     control.send({ type: 'assignment', assignment: { generation: 1, instances: [spec('ins_a')], keepTrees: [] } });
-    await control.until(() => agent.log.includes('older than the one in force'), 'a refusal');
+    await control.until(() => refusals() === 1, 'a refusal');
     await agent.end('SIGKILL');
     control.assignment = { generation: 1, instances: [spec('ins_a')], keepTrees: [] };
     agent.start();
     await control.until(() => control.messages.some((m) => m.type === 'hello' && m.generation === 2), 'a second hello');
+    await control.until(() => refusals() === 2, 'another refusal');
     await healthy('ins_b');
-    expect(control.status('ins_a')?.state ?? 'stopped').toBe('stopped');
+    expect(stopped()).toBe(true);
   });
 
   it('keeps instances alive without a control plane, and takes them up again after kill -9', async () => {

@@ -72,7 +72,7 @@ test('any frames: each is one of the messages for the agent, or the link is clos
   http.close();
   for (const client of server.clients) client.terminate();
   server.close();
-}, 30_000);
+}, 60_000);
 
 test('any user-data: what an agent needs, or a refusal that does not show it', () => {
   const path = join(directory, 'user-data');

@@ -1,10 +1,13 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, it, vi } from 'vitest';
 import { createSessions, type Sessions } from '../../../../src/agent/session.ts';
 import { processIdentity } from '../../../../src/shared/processes.ts';
 import type { AgentMessage } from '../../../../src/shared/contracts/agent.ts';
 
-vi.setConfig({ testTimeout: 30_000 });
+vi.setConfig({ testTimeout: 90_000 });
 
 const log = { info: () => undefined, warn: () => undefined, error: () => undefined };
 
@@ -27,7 +30,7 @@ function open(drained: () => Promise<void> = () => Promise.resolve(), ready: Pro
       .flatMap((m) => (m.type === 'sessionOutput' && m.stream === stream ? [m.data] : []))
       .map((data) => Buffer.from(data, 'base64').toString())
       .join('');
-  const exit = () => vi.waitUntil(() => messages.find((m) => m.type === 'sessionExit'), { timeout: 20_000 });
+  const exit = () => vi.waitUntil(() => messages.find((m) => m.type === 'sessionExit'), { timeout: 40_000 });
   const run = (script: string) => {
     const argv = ['/bin/sh', '-c', script];
     sessions.handle({ type: 'sessionOpen', session: 's1', target: { exec: 'i' }, argv, flow: true });
@@ -51,8 +54,12 @@ it('passes on what a command wrote last, however slow the link', async () => {
 
 it('ends although what escaped the command goes on writing', async () => {
   const { run, exit, text } = open();
-  run('setsid sh -c "while echo still here; do sleep 0.05; done" & sleep 0.2; exit 4');
+  const directory = mkdtempSync(join(tmpdir(), 'paas-session-'));
+  const up = join(directory, 'up');
+  const escape = `echo still here; touch ${up}; while echo still here; do sleep 0.05; done`;
+  run(`setsid sh -c "${escape}" & until [ -e ${up} ]; do sleep 0.05; done; exit 4`);
   expect(await exit()).toMatchObject({ code: 4 });
+  rmSync(directory, { recursive: true });
   expect(text('stdout')).toContain('still here');
 });
 
@@ -71,7 +78,7 @@ it('says how much of the input the command has taken', async () => {
   expect(messages).toEqual([{ type: 'sessionTaken', session: 's1', bytes: 0 }]);
   input(4); // one line, which is not over
   sessions.handle({ type: 'sessionInput', session: 's1', data: Buffer.from('\n').toString('base64') });
-  await vi.waitUntil(() => text('stdout') === 'going\n', { timeout: 20_000 });
+  await vi.waitUntil(() => text('stdout') === 'going\n', { timeout: 40_000 });
   input(4);
   sessions.handle({ type: 'sessionInput', session: 's1', data: null });
   expect(await exit()).toMatchObject({ code: 0 });
@@ -82,7 +89,7 @@ it('says how much of the input the command has taken', async () => {
 it('holds back what the command does not read, and says why it ends one that is sent too much', async () => {
   const { run, input, taken, exit, text } = open();
   run('echo up; exec sleep 600');
-  await vi.waitUntil(() => text('stdout') === 'up\n', { timeout: 20_000 });
+  await vi.waitUntil(() => text('stdout') === 'up\n', { timeout: 40_000 });
   input(8);
   expect(taken()).toBeLessThan(1 << 20);
   expect(text('stderr')).toBe('');

@@ -1,13 +1,21 @@
+import { writeFileSync } from 'node:fs';
+import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { openHost, processesNaming, specOf, type TestHost } from '../../../support/instances.ts';
 import { eventually } from '../../../support/eventually.ts';
 
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
-// A machine so busy that the keeper gets to write its first file after three seconds.
+// A machine so busy that the keeper gets to write its first file after three seconds, or what a test says.
 vi.mock('../../../../src/agent/runtimes/scripts.ts', async (original) => {
   const scripts = await original<{ keeperScript: string }>();
-  return { ...scripts, keeperScript: scripts.keeperScript.replace('owner=$1', 'sleep 3; owner=$1') };
+  return {
+    ...scripts,
+    keeperScript: scripts.keeperScript.replace(
+      'owner=$1',
+      'sleep "$(cat "$0.seconds" 2>/dev/null || echo 3)"; owner=$1',
+    ),
+  };
 });
 
 let host: TestHost;
@@ -25,12 +33,13 @@ describe.runIf(process.platform === 'linux')('a keeper that takes long to begin'
   });
 
   it('is gone with a stop, and starts nothing', async () => {
+    writeFileSync(path.join(host.directory, 'instances', 'keeper.sh.seconds'), '600');
     const spec = specOf({ command: 'echo up; exec sleep 600', graceMs: 500 });
     host.supervisor.apply([spec]);
     await eventually(() => processesNaming(`${spec.id}/run`)).not.toEqual([]);
     host.supervisor.apply([]);
     await host.until(spec.id, { state: 'stopped' });
-    expect(processesNaming(`${spec.id}/run`)).toEqual([]);
+    await eventually(() => processesNaming(`${spec.id}/run`)).toEqual([]);
     expect(host.output(spec.id)).toBe('');
   });
 });

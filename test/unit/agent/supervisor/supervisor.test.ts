@@ -67,7 +67,7 @@ describe.runIf(process.platform === 'linux')('supervisor', () => {
     host.supervisor.apply([{ ...spec, graceMs: 1000, release: 2 }]);
     await host.until(spec.id, { state: 'healthy' });
     expect(host.status(spec.id)).toMatchObject({ restarts: 0, startedAt: before.startedAt });
-    expect(host.output(spec.id).match(/up/g)).toHaveLength(1);
+    await eventually(() => host.output(spec.id).match(/up/g)).toHaveLength(1);
   });
 
   it('restarts in place for another token, on the same port', async () => {
@@ -84,15 +84,18 @@ describe.runIf(process.platform === 'linux')('supervisor', () => {
 
   it('restarts what crashes: three times at once, then with back-off, and says so', async () => {
     const waits: number[] = [];
+    const begun = Date.now();
     const clock: Clock = {
       ...systemClock,
+      // By a clock that stands still a wait is as long as it was meant to be.
+      now: () => begun,
       async sleep(ms, signal) {
-        if (ms > 3000) waits.push(Math.round(ms / 1000));
+        if (ms > 3000 && ms < spec.graceMs) waits.push(Math.round(ms / 1000));
         await systemClock.sleep(ms > 3000 ? 600_000 : ms, signal);
       },
     };
-    const host = await open({ clock });
     const spec = specOf({ command: 'echo once; exit 3' });
+    const host = await open({ clock });
     host.supervisor.apply([spec]);
     const status = await host.until(spec.id, { state: 'crashed', restarts: 4 });
     await eventually(() => waits).toEqual([5]);
@@ -115,8 +118,11 @@ describe.runIf(process.platform === 'linux')('supervisor', () => {
     const host = await open();
     const spec = web({ tree: host.trees.add({ 'server.js': source }) });
     host.supervisor.apply([{ ...spec, health: { ...spec.health, timeoutMs: 1200 } }]);
-    await eventually(() => host.status(spec.id).exit?.reason).toBe('startup-timeout');
-    expect(host.status(spec.id).exit?.message).toMatch(message);
+    // On a busy machine an app may need more time than that to come so far: it has another start.
+    await eventually(() => host.status(spec.id).exit).toMatchObject({
+      reason: 'startup-timeout',
+      message: expect.stringMatching(message) as string,
+    });
   });
 
   it('restarts what stops answering, after taking it out of service', async () => {
@@ -128,7 +134,6 @@ describe.runIf(process.platform === 'linux')('supervisor', () => {
     await host.until(spec.id, { state: 'healthy' });
     const sick = path.join(host.directory, 'instances', spec.id, 'app', 'sick');
     writeFileSync(sick, '');
-    await host.until(spec.id, { state: 'unhealthy', ready: false });
     await eventually(() => host.status(spec.id).exit?.reason).toBe('liveness');
     expect(seen).toContain('unhealthy false');
     expect(host.status(spec.id).exit?.message).toBe('3 probes failed: GET / answers 500');
@@ -137,20 +142,21 @@ describe.runIf(process.platform === 'linux')('supervisor', () => {
   it('takes another port when the first is taken by another process', async () => {
     const host = await open();
     let foreign: http.Server | null = null;
-    const spec = web({
-      tree: host.trees.add({ 'server.js': `setTimeout(() => { ${server('process.env.PORT')} }, 300)` }),
-    });
+    const taken = path.join(host.directory, 'taken');
+    const listen = `while (!require('fs').existsSync('${taken}')); ${server('process.env.PORT')}`;
+    const spec = web({ tree: host.trees.add({ 'server.js': listen }) });
     const stop = host.supervisor.onChange((changed) => {
       const port = changed[0]?.port;
       if (foreign || port === null || port === undefined) return;
-      foreign = http.createServer((_request, response) => response.end('foreign')).listen(port, '0.0.0.0');
+      foreign = http.createServer((_request, response) => response.end('foreign'));
+      foreign.listen(port, '0.0.0.0', () => writeFileSync(taken, ''));
     });
     host.supervisor.apply([spec]);
     const status = await host.until(spec.id, { state: 'healthy' });
     stop();
-    const taken = (foreign!.address() as net.AddressInfo).port;
+    const first = (foreign!.address() as net.AddressInfo).port;
     await new Promise((resolve) => foreign!.close(resolve));
-    expect(status.port).not.toBe(taken);
+    expect(status.port).not.toBe(first);
     expect(status.restarts).toBe(0);
   });
 
@@ -181,7 +187,9 @@ describe.runIf(process.platform === 'linux')('supervisor', () => {
     expect(usageApart()).toEqual(before);
     host.supervisor.apply(specs);
     expect(usageApart()).toEqual(before);
-    process.kill(Number(/up (\d+)/.exec(host.output(specs[0]!.id))![1]), 'SIGKILL');
+    const up = (): string | undefined => /up (\d+)\n/.exec(host.output(specs[0]!.id))?.[1];
+    await eventually(up).toBeDefined();
+    process.kill(Number(up()), 'SIGKILL');
     await host.until(specs[0]!.id, { state: 'healthy', restarts: 1 });
     expect(host.status(specs[0]!.id).exit?.signal).toBe('SIGKILL');
   });
@@ -243,7 +251,7 @@ describe.runIf(process.platform === 'linux')('supervisor', () => {
     expect(host.supervisor.statuses()).toEqual([]);
     host.supervisor.apply([spec]);
     await host.until(spec.id, { state: 'healthy' });
-    expect(host.output(spec.id)).toBe('ready\nready\n');
+    await eventually(() => host.output(spec.id)).toBe('ready\nready\n');
   });
 
   it('starts again what is wanted again while it stops', async () => {
