@@ -134,7 +134,7 @@ export function runtimeSuite(driver: Runtime): void {
 
     it('asks also what an app leaves behind as it ends', async () => {
       const command = 'trap "sleep 600 & exit" TERM; echo ready; while :; do sleep 0.05; done';
-      const specs = ['a', 'b', 'c'].map((name) => specOf({ command, graceMs: 3000, id: `ins_left_${name}` }));
+      const specs = ['a', 'b', 'c'].map((name) => specOf({ command, id: `ins_left_${name}` }));
       host.supervisor.apply(specs);
       for (const { id } of specs) {
         await eventually(() => host.status(id).state === 'healthy' && host.output(id)).toBe('ready\n');
@@ -158,7 +158,7 @@ export function runtimeSuite(driver: Runtime): void {
       const command = `sleep ${mark} & setsid sleep ${mark} & (setsid sh -c "sleep ${mark} & sleep ${mark}" &) ; sleep 0.3; exit 3`;
       const id = await runToEnd(command);
       expect(host.status(id).exit?.code).toBe(3);
-      expect(processesNaming(`sleep ${mark}`)).toEqual([]);
+      await eventually(() => processesNaming(`sleep ${mark}`)).toEqual([]);
     });
 
     it('ends an app over its memory limit and says so', async () => {

@@ -7,10 +7,10 @@ import { once } from 'node:events';
 import { accessSync, constants, cpSync, mkdirSync, mkdtempSync, readdirSync, readlinkSync } from 'node:fs';
 import { realpathSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { get } from 'node:http';
-import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join, relative } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { choosePort } from '../../src/agent/ports.ts';
 import { linkProblem } from '../../src/shared/tree/links.ts';
 import { detectStack } from '../../src/stacks/detect.ts';
 import type { BuildPlan, PlanContext, Stack, StackApp } from '../../src/stacks/port.ts';
@@ -109,7 +109,7 @@ export function stackConformance(stacks: readonly Stack[], cases: readonly Stack
       build = join(scratch, 'again');
       await runCommands(planned, build, scratch, caches);
       await answersAt('second', planned);
-    });
+    }, 180_000);
 
     /** Moves the build's result away from where it was built, starts it there and asks it. */
     async function answersAt(name: string, planned: BuildPlan): Promise<void> {
@@ -122,7 +122,8 @@ export function stackConformance(stacks: readonly Stack[], cases: readonly Stack
       }
       const command = given.command ?? planned.defaultProcesses['web']?.command;
       expect(command).toBeDefined();
-      const port = await freePort();
+      // Where the system gives none out, nor agents of tests that run at the same time.
+      const port = await choosePort({ from: 5500, to: 9999 }, new Set());
       const env = { ...planned.env, ...given.env, PORT: String(port) };
       const { child, output } = start(launchLine(planned.profile, command ?? ''), app, env);
       running.push(child);
@@ -188,15 +189,6 @@ async function stop(child: ChildProcess): Promise<void> {
   await ended(child);
 }
 
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0);
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
-}
-
 /** Body of a page of the app, as soon as it listens. */
 async function fetchText(port: number, target: string, child: ChildProcess, output: () => string): Promise<string> {
   const once_ = (): Promise<string | null> =>
@@ -204,7 +196,7 @@ async function fetchText(port: number, target: string, child: ChildProcess, outp
       get({ host: '127.0.0.1', port, path: target, agent: false }, (response) => {
         let body = '';
         response.setEncoding('utf8').on('data', (text: string) => (body += text));
-        response.on('end', () => resolve(body));
+        response.on('end', () => resolve(body)).on('error', () => resolve(null));
       }).on('error', () => resolve(null));
     });
   for (;;) {
