@@ -85,6 +85,13 @@ export async function dropTcpPorts(trx: Trx, appId: string, release: number): Pr
   await gone.execute();
 }
 
+/** Process types of an app that some route or TCP port leads to. */
+export async function routedTypes(db: Db, appId: string): Promise<ReadonlySet<string>> {
+  const routes = await db.selectFrom('routes').select('process_type').where('app_id', '=', appId).execute();
+  const ports = await db.selectFrom('tcp_ports').select('process_type').where('app_id', '=', appId).execute();
+  return new Set([...routes, ...ports].map((row) => row.process_type));
+}
+
 /** Gives every `service` process a TCP port of the routers, which it keeps as long as some release in force has it. */
 export async function assignTcpPorts(
   trx: Trx,

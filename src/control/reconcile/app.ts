@@ -122,7 +122,7 @@ export class AppReconciler {
       from: { release: app.release, epoch: app.epoch },
       oldTargets: targetsOf(processes, formation),
       instances,
-      routed: (instance) => this.#control.routing.reaches(appId, instance),
+      routed: await this.#control.routing.reaching(appId),
     });
     const workloads = withStandIns(wanted, instances).flatMap((entry): Workload[] => {
       const size = formation[entry.processType];

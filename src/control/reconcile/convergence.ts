@@ -22,6 +22,7 @@ export async function judgeConvergence(
   const { instances: all } = await control.engine.observe(appId);
   const stable = stableOf(app, all);
   const wanted = await wantedInstances(control.store.db, app);
+  const serves = await control.routing.reaching(appId);
   const stopped = app.state !== 'active' || app.release === null;
   // During a rollout old and new stand side by side; outside of it, nothing may be left that is on its way out.
   const rolling = app.active_deployment !== null;
@@ -33,7 +34,7 @@ export async function judgeConvergence(
       (rolling || (instances.length === staying.length && (!stopped || staying.length === 0)));
     const targets = Object.fromEntries(Object.entries(wanted).filter(([type]) => isMeant(type)));
     const { reached, failed } = judgeTargets(staying, targets, {
-      serves: (i) => control.routing.reaches(appId, i),
+      serves,
       // What becomes of the new release's own instances is the rollout's matter: it goes back by itself.
       counts: (i) => !rolling || (i.release === app.release && i.epoch === app.epoch),
     });

@@ -51,6 +51,7 @@ export async function grayWorkloads(control: Control, app: AppRow): Promise<Work
   const state = grayOf(app);
   if (state.rules.length === 0 || app.state !== 'active') return [];
   const { instances } = await control.engine.observe(app.id);
+  const routed = await control.routing.reaching(app.id);
   const formation = formationOf(app);
   const workloads: Workload[] = [];
   for (const [text, counts] of Object.entries(beside(state, app.release))) {
@@ -63,7 +64,7 @@ export async function grayWorkloads(control: Control, app: AppRow): Promise<Work
       from: { release, epoch: app.epoch },
       oldTargets: counts,
       instances: own,
-      routed: (instance) => control.routing.reaches(app.id, instance),
+      routed,
     });
     for (const entry of withStandIns(wanted, own)) {
       const kind = processes[entry.processType]?.kind;
@@ -90,7 +91,7 @@ export async function lookBeside(
   const own = instances.filter((instance) => instance.release === release);
   const staying = own.filter((instance) => !instance.leaving);
   const { reached, failed } = judgeTargets(staying, app.state === 'active' ? counts : {}, {
-    serves: (instance) => control.routing.reaches(app.id, instance),
+    serves: await control.routing.reaching(app.id),
   });
   return { there: reached && staying.length === own.length, failed };
 }

@@ -97,7 +97,7 @@ export async function inputOf(control: Control, app: AppRow, row: RolloutRow) {
     newTargets: targetsOf(newProcesses, formation),
     oldTargets: oldTargets(effects, formation, runningTypes(oldProcesses)),
     instances,
-    routed: (instance) => control.routing.reaches(app.id, instance),
+    routed: await control.routing.reaching(app.id),
   };
   const workloadOf = (wanted: RolloutDecision['wanted'][number]): Workload[] => {
     const old = from !== null && wanted.release === from.release && wanted.epoch === from.epoch;

@@ -7,6 +7,7 @@
 import { randomBytes } from 'node:crypto';
 import type { RouterStatus, RouteTable } from '../../shared/contracts/routes.ts';
 import { sameJson } from '../deploy/diff.ts';
+import { routedTypes } from '../deploy/routes.ts';
 import { raiseGenerations } from '../store/instances.ts';
 import type { Store } from '../store/open.ts';
 import type { InstanceRow } from '../store/schema.ts';
@@ -120,9 +121,10 @@ export class Routing {
     return since !== undefined && this.#acknowledged() >= since;
   }
 
-  /** Whether requests may reach an instance of an app on every way there is: it has no route, or all routers know it. */
-  reaches(appId: string, instance: { id: string; processType: string }): boolean {
-    return !this.isTarget(appId, instance.processType) || this.isRouted(instance.id);
+  /** Tells whether requests may reach an app's instances on every way there is, also by routes that are not in the table yet. */
+  async reaching(appId: string): Promise<(instance: { id: string; processType: string }) => boolean> {
+    const types = await routedTypes(this.#store.db, appId);
+    return ({ id, processType }) => !types.has(processType) || this.isRouted(id);
   }
 
   /** Whether the table has an instance of a release. */

@@ -61,6 +61,16 @@ describe('a push', () => {
     expect(await releases()).toEqual(['v1 live', 'v2 live']);
   });
 
+  it('has not succeeded before routers have its route, though they lag behind', async () => {
+    const { id, appId } = await life.beginPush(control);
+    for (let i = 0; i < 5; i++) {
+      await control.reconcileApp(appId);
+      await life.agentsReport(control);
+    }
+    expect(await life.deploymentOf(control, id)).toMatchObject({ state: 'rolling' });
+    expect(await life.finished(world, id)).toMatchObject({ state: 'succeeded' });
+  });
+
   it('applies routes that changed in the manifest without a new release', async () => {
     const { app_id: appId } = await life.pushApp(world, { spec: { routes: ['shop.example.com', 'old.example.com'] } });
     const changed = await life.pushApp(world, { spec: { routes: ['shop.example.com', 'new.example.com/api'] } });

@@ -134,6 +134,9 @@ describe('the route table', () => {
 });
 
 describe('what routers know', () => {
+  const reaches = async (id: string, processType = 'web') =>
+    (await control.routing.reaching('app_1'))({ id, processType });
+
   it('is what every connected one has acknowledged', async () => {
     const second = await addRouter(control, 'r2');
     await add('i1');
@@ -143,13 +146,21 @@ describe('what routers know', () => {
     expect(control.routing.isRouted('i1')).toBe(false);
     second.acknowledge();
     expect(control.routing.isRouted('i1')).toBe(true);
-    expect(control.routing.reaches('app_1', { id: 'i1', processType: 'web' })).toBe(true);
+    expect(await reaches('i1')).toBe(true);
   });
 
   it('does not matter for what has no route', async () => {
     await control.routing.reconcile();
-    expect(control.routing.reaches('app_1', { id: 'w1', processType: 'worker' })).toBe(true);
-    expect(control.routing.reaches('app_1', { id: 'i1', processType: 'web' })).toBe(false);
+    expect(await reaches('w1', 'worker')).toBe(true);
+    expect(await reaches('i1')).toBe(false);
+  });
+
+  it('matters for what has a route that the table has not yet', async () => {
+    await add('i1');
+    expect(await reaches('i1')).toBe(false);
+    await control.routing.reconcile();
+    router.acknowledge();
+    expect(await reaches('i1')).toBe(true);
   });
 
   it('is unknown while none is connected, and the same again when it comes back', async () => {
