@@ -39,8 +39,8 @@ export class FakeControl {
   readonly bases = new Map<string, Buffer>();
   readonly tokens = new Map([['token-1', 'hst_1']]);
   readonly keys = new Map<string, string>();
-  /** Long: after three of them without an answer the agent gives a link up, and this process may stall. */
-  heartbeatMs = 10_000;
+  /** After four of them without an answer the agent gives a link up: more than this process may stall. */
+  heartbeatMs = 2000;
   /** Added to this server's clock. */
   skewMs = 0;
   /** Sent after every welcome. */
