@@ -74,13 +74,25 @@ describe('paas up', () => {
   it('runs in the foreground until it is asked to end, which leaves apps running', async () => {
     await killNow([paas.pid('servers')], 'SIGTERM');
     const foreground = paas.start(['up', '--foreground']);
-    await paas.waitFor('the platform to run', async () => (await paas.cli(['status'])).code === 0);
+    await paas.waitFor('the platform to run', () => foreground.stdout.includes('The platform runs'), 60_000);
+    await paas.ok(['status']);
     expect(paas.processes().servers).toHaveLength(1);
     foreground.signal('SIGTERM');
     const { code } = await foreground.exited;
     expect([0, 130]).toContain(code);
     expect(paas.processes().servers).toEqual([]);
     expect((await paas.get('there')).text).toBe('version 1');
+    await paas.up();
+  });
+
+  it('in the foreground ends with its control plane when it is asked to while that starts', async () => {
+    await killNow([paas.pid('servers')], 'SIGTERM');
+    const foreground = paas.start(['up', '--foreground']);
+    await paas.waitFor('the control plane to start', () => paas.processes().servers.length === 1);
+    foreground.signal('SIGTERM');
+    await paas.waitFor('it to end', () => paas.processes().servers.length === 0);
+    const { code } = await foreground.exited;
+    expect([0, 130]).toContain(code);
     await paas.up();
   });
 });
@@ -104,7 +116,8 @@ describe('two pushes at once from two shells', () => {
 });
 
 describe('a clock that is off', () => {
-  it.each([-600, 600])('by %i seconds is named, with exit 4', async (seconds) => {
+  // The message tells the difference at the time when the request arrives: half a minute later at most.
+  it.each([-630, 630])('by %i seconds is named, with exit 4', async (seconds) => {
     const file = join(
       paas.directory({ 'clock.mjs': `const now = Date.now; Date.now = () => now() + ${seconds * 1000};` }),
       'clock.mjs',
@@ -112,7 +125,7 @@ describe('a clock that is off', () => {
     const env = { NODE_OPTIONS: `--import=${pathToFileURL(file).href}` };
     const result = await paas.cli(['apps', '--json'], { env });
     expect([result.code, result.error.code]).toEqual([4, 'clock_skew']);
-    expect(result.error.message).toMatch(/10 min|600 s/);
+    expect(result.error.message).toMatch(/10 min/);
     expect(result.error.hint).toMatch(/clock/);
   });
 });

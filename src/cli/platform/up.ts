@@ -105,8 +105,7 @@ async function start(files: PlatformFiles, options: UpOptions): Promise<UpResult
       terminate: control.terminate,
     };
   } catch (error) {
-    // In the foreground, nobody would be left to stop it.
-    control.terminate();
+    await control.end();
     throw error;
   } finally {
     client.close();
@@ -136,10 +135,10 @@ async function ensureServer(
   config: PlatformConfig,
   options: UpOptions,
   started: string[],
-): Promise<{ url: string; ended: Promise<number> | null; terminate: () => void }> {
+): Promise<{ url: string; ended: Promise<number> | null; terminate: () => void; end: () => Promise<void> }> {
   const { progress, foreground } = options;
   const wait = { what: 'the control plane to answer', timeoutMs: 60_000 };
-  const nothing = { ended: null, terminate: () => undefined };
+  const nothing = { ended: null, terminate: () => undefined, end: () => Promise.resolve() };
   const running = runningServer(files);
   if (running) {
     if (foreground) {
@@ -166,11 +165,21 @@ async function ensureServer(
   const attached = foreground ? startAttached(what) : null;
   const server: Started = attached ?? startDetached(what, files.serverLog);
   started.push('control plane');
-  const url = await waitFor(() => runningServer(files)?.endpoint?.url ?? null, {
-    ...wait,
-    ...waitOn(files.serverLog, logFrom, options, server),
-  });
-  return attached ? { url, ended: attached.ended, terminate: attached.terminate } : { url, ...nothing };
+  // In the foreground, nobody would be left to stop it; and whoever waits for this program waits for that one.
+  const end = async (): Promise<void> => {
+    attached?.terminate();
+    await attached?.ended;
+  };
+  try {
+    const url = await waitFor(() => runningServer(files)?.endpoint?.url ?? null, {
+      ...wait,
+      ...waitOn(files.serverLog, logFrom, options, server),
+    });
+    return attached ? { url, ended: attached.ended, terminate: attached.terminate, end } : { url, ...nothing };
+  } catch (error) {
+    await end();
+    throw error;
+  }
 }
 
 /** Until a host with the router on it answers: the first one is created through the cloud. */
