@@ -14,15 +14,10 @@ const manifest = (name: string, command: string, timeout = '60s'): string =>
   `name: ${name}\nprocesses:\n  web: { command: ${JSON.stringify(command)}, health: { type: port, timeout: ${timeout} } }\n`;
 const serve = `require("http").createServer((q,r)=>r.end("ok")).listen`;
 
-/** What is wrong with each, how long it has, and what the user is told. Node itself may need seconds on a busy machine. */
+/** What is wrong with each, how long it has, and what the user is told. To say its first word may take seconds on a busy machine. */
 const unready: [string, string, string, RegExp][] = [
-  ['never listens', '2s', 'echo alive; sleep 60', /nothing listens on PORT \(\d+\) after 2 s/],
-  [
-    'listens on the wrong port',
-    '10s',
-    `echo alive; node -e '${serve}(28731)'`,
-    /listens on port 28731, but PORT is \d+/,
-  ],
+  ['never listens', '5s', 'echo alive; sleep 60', /nothing listens on PORT \(\d+\) after 5 s/],
+  ['listens on the wrong port', '10s', `echo alive; node -e '${serve}(0)'`, /listens on port \d+, but PORT is \d+/],
   [
     'listens on loopback only',
     '10s',
@@ -46,11 +41,11 @@ describe.each(unready)('an app that %s', (what, timeout, command, reason) => {
   it('fails its first push, and leaves nothing running', async () => {
     const cwd = paas.directory({ 'paas.yml': manifest(name, command, timeout), 'file.txt': 'x' });
     expectTold(await paas.cli(['push', '--json'], { cwd }));
-    expect((await paas.get(name)).status).toBe(503);
+    await paas.waitFor('the router to say so', async () => (await paas.get(name)).status === 503);
     await paas.waitFor('its instances to be gone', async () => (await paas.ps(name)).length === 0);
     // The one that was just being started again when the push was given up was asked to end, too.
     expect((await paas.ps(name, '--all')).filter(({ exit }) => exit?.reason === 'killed')).toEqual([]);
-    expect((await paas.logs(name, '--grep', '^alive$')).length).toBeGreaterThan(0);
+    await paas.waitFor('its words', async () => (await paas.logs(name, '--grep', '^alive$')).length > 0);
   });
 
   it('is mended by the next push, and does not get past it again', async () => {

@@ -35,7 +35,7 @@ async function removeComputeHosts(): Promise<void> {
   const compute = async (): Promise<HostRow[]> =>
     (await paas.json<HostRow[]>(['hosts'])).filter(({ roles }) => roles.includes('compute'));
   for (const { name } of await compute()) await paas.ok(['hosts', 'remove', name, '--yes']);
-  await paas.waitFor('the hosts to be gone', async () => (await compute()).length === 0);
+  await paas.waitFor('the hosts to be gone', async () => (await compute()).length === 0, 60_000);
 }
 
 describe('a damaged blob', () => {
@@ -64,7 +64,7 @@ describe('a damaged blob', () => {
     const refused = await paas.cli(['push', 'gamma', '--json'], { cwd });
     expect(refused.code, refused.toString()).toBe(1);
     expect(refused.error).toMatchObject({ code: 'corrupt', hint: expect.stringMatching(/push .*again/i) });
-    expect((await paas.get('gamma')).status).toBe(503);
+    await paas.waitFor('the router to say so', async () => (await paas.get('gamma')).status === 503);
     const again = await paas.json<{ upload: { files: number } }>(['push', 'gamma'], { cwd });
     expect(again.upload.files).toBe(1);
     expect(await look('gamma')).toBe('beta is whole\n');
@@ -77,12 +77,13 @@ describe('a damaged blob', () => {
     await paas.ok(['push', 'delta'], { cwd });
     expect(damage(serverStore(), 'delta is whole')).toBe(1);
     expect(damage(paas.hostRoot ?? '', 'delta is whole')).toBe(1);
-    const scaled = await paas.cli(['scale', 'web=2', '-a', 'delta', '--timeout', '4s', '--json']);
+    const scaled = await paas.cli(['scale', 'web=2', '-a', 'delta', '--json']);
     expect([scaled.code, scaled.error.code], scaled.toString()).toEqual([1, 'corrupt']);
     // The one that runs serves on.
     expect(await look('delta')).toBe('delta is whole\n');
     await paas.ok(['push', 'epsilon'], { cwd });
     expect(await look('epsilon')).toBe('delta is whole\n');
-    await paas.settled('delta', { web: 2 }, 40_000);
+    // What cannot start is tried later and later.
+    await paas.settled('delta', { web: 2 }, 100_000);
   });
 });

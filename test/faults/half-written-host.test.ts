@@ -6,9 +6,9 @@ import { copyFileSync, existsSync, mkdirSync, readdirSync, statSync, truncateSyn
 import { dirname, join, relative } from 'node:path';
 import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { lockHolder } from '../../src/shared/lock-file.ts';
-import { sendSignal } from '../../src/shared/processes.ts';
 import { removeBundles } from '../support/bundle.ts';
 import { FakeControl } from '../support/fake-control.ts';
+import { killNow } from '../support/platform.ts';
 import { AgentProcess, workerSpec } from '../support/running-agent.ts';
 
 let control: FakeControl;
@@ -69,12 +69,14 @@ describe('a host', () => {
       expect(names).toContain(name);
     for (const name of names) {
       const path = join(agent.data, name);
-      // What an earlier cut has mended may be another file now.
-      if (!existsSync(path) || statSync(path).size === 0) continue;
       await agent.end('SIGKILL');
+      // Its last words were on their way when it died.
+      await control.until(() => !control.linked, 'the link to be down');
+      // What an earlier cut has mended may be another file now, and what was there for a moment is gone.
+      if (!existsSync(path) || statSync(path).size === 0) continue;
       // A router that lives has written its files whole; what is cut off was left by one that died.
       const router = name.startsWith('router/') && lockHolder(join(agent.data, 'router', 'router.lock'));
-      if (router) sendSignal(router.pid, 'SIGKILL');
+      if (router) await killNow([router.pid]);
       const copy = join(agent.root, 'kept', name);
       mkdirSync(dirname(copy), { recursive: true });
       copyFileSync(path, copy);
@@ -101,5 +103,5 @@ describe('a host', () => {
       }
       expect(agent.log.slice(logged), name).not.toContain('a failure that nobody handled');
     }
-  }, 170_000);
+  }, 400_000);
 });

@@ -100,7 +100,7 @@ describe('a push of', () => {
       mkdirSync(join(cwd, 'many', `d${d}`), { recursive: true });
       for (let f = 0; f < 100; f++) writeFileSync(join(cwd, 'many', `d${d}`, `f${f}`), `${d} ${f}`);
     }
-    const first = await paas.json<{ upload: { files: number } }>(['push', 'many'], { cwd, timeoutMs: 150_000 });
+    const first = await paas.json<{ upload: { files: number } }>(['push', 'many'], { cwd, timeoutMs: 240_000 });
     expect(first.upload.files).toBeGreaterThanOrEqual(50_000);
     expect((await paas.get('many', '/look?path=many/d499/f99')).text).toBe('499 99');
     const { stdout } = await paas.ok(['exec', 'web.1', '-a', 'many', '--', 'sh', '-c', 'find many -type f | wc -l']);
@@ -108,14 +108,14 @@ describe('a push of', () => {
     writeFileSync(join(cwd, 'many', 'd7', 'f7'), 'changed');
     const second = await paas.json<{ upload: { files: number; bytes: number } }>(['push', 'many'], {
       cwd,
-      timeoutMs: 150_000,
+      timeoutMs: 240_000,
     });
     expect(second.upload.files).toBe(1);
     expect(second.upload.bytes).toBeLessThan(64 << 10);
     expect((await paas.get('many', '/look?path=many/d7/f7')).text).toBe('changed');
     await paas.ok(['destroy', 'many', '--yes']);
     rmSync(cwd, { recursive: true });
-  });
+  }, 600_000);
 
   it('a file of more than 2 GB arrives whole', async () => {
     const cwd = paas.source('probe');
@@ -124,13 +124,13 @@ describe('a push of', () => {
     writeFileSync(file, 'begins');
     truncateSync(file, bytes - 4);
     appendFileSync(file, 'ends');
-    await paas.ok(['push', 'large'], { cwd, timeoutMs: 170_000 });
+    await paas.ok(['push', 'large'], { cwd, timeoutMs: 400_000 });
     const { stdout } = await paas.ok(
       ['exec', 'web.1', '-a', 'large', '--', 'sh', '-c', 'head -c 6 large.bin; tail -c 4 large.bin; wc -c < large.bin'],
-      { timeoutMs: 60_000 },
+      { timeoutMs: 120_000 },
     );
     expect(stdout).toBe(`beginsends${bytes}\n`);
     await paas.ok(['destroy', 'large', '--yes']);
     rmSync(cwd, { recursive: true });
-  });
+  }, 600_000);
 });

@@ -1,4 +1,5 @@
 /** `kill -9` of the control plane and of the router process at every step of a push: after each event that it records, and before the first. */
+import { randomBytes } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -20,8 +21,7 @@ describe('a kill of the control plane in the middle of an upload', () => {
       'paas.yml': 'name: bulky\nprocesses: { web: { command: node server.js, memory: 300M } }\n',
     });
     // Random, so that no part is there already.
-    for (let i = 0; i < 6; i++)
-      writeFileSync(join(cwd, `bulk-${i}`), Buffer.from(Array.from({ length: 5_000_000 }, () => Math.random() * 256)));
+    for (let i = 0; i < 6; i++) writeFileSync(join(cwd, `bulk-${i}`), randomBytes(5_000_000));
     const push = paas.start(['push', '--json'], { cwd });
     await paas.waitFor('the upload to begin', () => push.stderr.includes('Sending'));
     await killNow([paas.pid('servers')]);

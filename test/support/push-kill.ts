@@ -19,6 +19,8 @@ export interface Victim {
 }
 
 const range = (from: number, to: number): number[] => Array.from({ length: to - from + 1 }, (_, i) => from + i);
+/** What is told of a host that a push needs. */
+const ofHosts = ['host.wanted', 'host.created', 'host.enrolled', 'host.ready'];
 /** With hosts to be made: app.push, host.wanted, .created, .enrolled, .ready, then eight of build, release and rollout. */
 const untilHealthy = 13;
 /** Before that, the push has no host. */
@@ -89,23 +91,25 @@ processes:
  */
 export async function pushAndKill(paas: Platform, name: string, victim: Victim, steps: number): Promise<string[]> {
   const cwd = paas.source('probe', { 'paas.yml': manifest(name), 'unique.txt': name });
-  const { told, seen } = await killedPush(paas, cwd, victim, steps);
-  expect(seen.length, told.toString()).toBeGreaterThanOrEqual(steps);
+  const { told, seen } = await killedPush(paas, name, { cwd, victim, steps });
   expect(victim.exits, told.toString()).toContain(told.code);
   if (told.code === 7)
     expect(told.error).toMatchObject({ code: 'host_failed', hint: expect.stringContaining('again') });
   const releases = told.code === 7 ? 2 : 1;
   const again = await paas.json<{ release: number }>(['push'], { cwd });
   expect(again.release).toBe(releases);
-  const rows = await paas.settled(name, { web: 1, worker: 1 });
+  // A host that was lost a moment ago is missed only now.
+  const rows = await paas.settled(name, { web: 1, worker: 1 }, 60_000);
   expect(rows.map((row) => row.name).sort()).toEqual(['web.1', 'worker.1']);
-  expect((await paas.serves(name, 'version 1')).text).toBe('version 1');
+  expect((await paas.serves(name, 'version 1', '/', 60_000)).text).toBe('version 1');
   expect((await paas.get(name, '/look?path=built.txt')).text).toBe('built\n');
-  const said = (await paas.logs(name, '-n', 'all')).map(({ line }) => line);
+  const said = await paas.waitFor('its first words', async () => {
+    const lines = (await paas.logs(name, '-n', 'all')).map(({ line }) => line);
+    return lines.includes('version 1 listens') && (releases === 1 || lines.includes('released')) && lines;
+  });
   const times = (text: string): number => said.filter((line) => line === text).length;
   // Its last words went with its host, or it said them.
   expect([releases - 1, releases], said.join('\n')).toContain(times('released'));
-  expect(times('version 1 listens'), said.join('\n')).toBeGreaterThanOrEqual(1);
   expect(times('version 1 listens'), said.join('\n')).toBeLessThanOrEqual(victim.starts);
   expect(await paas.json(['releases', '-a', name])).toHaveLength(releases);
   await paas.ok(['destroy', name, '--yes']);
@@ -114,20 +118,35 @@ export async function pushAndKill(paas: Platform, name: string, victim: Victim, 
   return seen;
 }
 
+/** What is told late of the app before, or of its hosts, is no event of this push. */
+const isOf = (name: string, { app, kind }: EventRow): boolean =>
+  app === name || (app === null && ofHosts.includes(kind));
+
 async function killedPush(
   paas: Platform,
-  cwd: string,
-  victim: Victim,
-  steps: number,
+  name: string,
+  { cwd, victim, steps }: { cwd: string; victim: Victim; steps: number },
 ): Promise<{ told: CliResult; seen: string[] }> {
   const events = paas.start(['events', '--all', '-t', '-n', '1', '--json']);
   await paas.waitFor('the events to flow', () => events.lines.length > 0);
   const from = events.lines.length;
   const push = paas.start(['push', '--json'], { cwd });
-  let over = false;
-  void push.exited.then(() => (over = true));
-  const fresh = (): EventRow[] => events.lines.slice(from).map((line) => JSON.parse(line) as EventRow);
-  await paas.waitFor(`${steps} events of the push`, () => over || fresh().length >= steps);
+  let told: CliResult | undefined;
+  void push.exited.then((result) => (told = result));
+  const fresh = (): EventRow[] => {
+    const all = events.lines.slice(from).map((line) => JSON.parse(line) as EventRow);
+    return all.filter((event) => isOf(name, event));
+  };
+  // Its last event may be here before that, where an instance was healthy when its agent first told of it; or later than its end.
+  const isEnough = (): boolean => fresh().length >= steps || fresh().some(({ kind }) => kind.startsWith('deployment.'));
+  await paas.waitFor(
+    `${steps} events of the push`,
+    () => {
+      if (isEnough()) return true;
+      throw new Error(`${fresh().length} so far; ${told?.toString() ?? 'the push goes on'}`);
+    },
+    60_000,
+  );
   const seen = fresh().map(({ kind }) => kind);
   await victim.kill(paas);
   await events.interrupt();
@@ -137,9 +156,13 @@ async function killedPush(
 
 async function removeHosts(paas: Platform): Promise<void> {
   const hosts = (await paas.json<HostRow[]>(['hosts'])).filter(({ roles }) => roles.includes('compute'));
-  for (const host of hosts) await paas.ok(['hosts', 'remove', host.name, '--yes']);
+  for (const host of hosts) {
+    const removed = await paas.cli(['hosts', 'remove', host.name, '--yes']);
+    // One that was lost goes by itself.
+    expect([0, 5], removed.toString()).toContain(removed.code);
+  }
   // Asking the cloud costs a test next to nothing, a command a process each time.
-  await paas.waitFor('the hosts to be gone at the cloud', async () => (await paas.cloudHosts()).length === 1);
+  await paas.waitFor('the hosts to be gone at the cloud', async () => (await paas.cloudHosts()).length === 1, 60_000);
   await paas.waitFor('the hosts to be gone', async () => {
     const left = (await paas.json<HostRow[]>(['hosts'])).map((host) => `${host.name} ${host.state}`);
     expect(left).toEqual([expect.stringContaining('ready')]);
@@ -169,9 +192,8 @@ export function survivesKills(name: keyof typeof victims, victim: Victim, platfo
     });
 
     it('has been tried at every kind of step', () => {
-      const ofHosts = victim.newHosts ? ['host.wanted', 'host.created', 'host.enrolled', 'host.ready'] : [];
       const ofPush = ['app.push', 'build.started', 'instance.starting', 'instance.finished', 'instance.healthy'];
-      expect([...kinds]).toEqual(expect.arrayContaining([...ofHosts, ...ofPush]));
+      expect([...kinds]).toEqual(expect.arrayContaining([...(victim.newHosts ? ofHosts : []), ...ofPush]));
     });
   });
 }
