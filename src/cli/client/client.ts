@@ -6,6 +6,7 @@ import { newId } from '../../shared/ids.ts';
 import { version } from '../../shared/version.ts';
 import { answerError, connectionProblem, isSuccess, parseAnswer, readBody } from './answers.ts';
 import { Connection, ConnectionError, type Outgoing, type Platform, type Query } from './http.ts';
+import { after } from './patience.ts';
 
 /** Anything that parses an answer, such as a schema of shared/contracts. */
 interface Schema<T> {
@@ -103,18 +104,21 @@ export class Client {
 
   async #once<T>(request: ClientRequest<T>, outgoing: Outgoing): Promise<T> {
     const timeoutMs = request.timeoutMs ?? defaultTimeoutMs;
-    const timeout = AbortSignal.timeout(timeoutMs);
-    const signal = request.signal ? AbortSignal.any([request.signal, timeout]) : timeout;
+    const timeout = new AbortController();
+    const callOff = after(timeoutMs, () => timeout.abort());
+    const signal = request.signal ? AbortSignal.any([request.signal, timeout.signal]) : timeout.signal;
     try {
       const answer = await this.open({ ...outgoing, signal });
       const value = parseAnswer(answer, await readBody(answer), this.url);
       return request.schema ? parseBySchema(request, request.schema, value) : (value as T);
     } catch (error) {
-      if (!timeout.aborted || error instanceof PaasError) throw error;
+      if (!timeout.signal.aborted || error instanceof PaasError) throw error;
       const what = `${request.method} ${request.path}`;
       throw new PaasError('timeout', `the platform did not answer ${what} within ${timeoutMs / 1000} s`, {
         cause: error,
       });
+    } finally {
+      callOff();
     }
   }
 }

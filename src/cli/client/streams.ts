@@ -8,6 +8,7 @@ import { fromErrorBody, PaasError } from '../../shared/errors.ts';
 import { connectionProblem, isErrorBody } from './answers.ts';
 import { throwIfAborted, type Client } from './client.ts';
 import { ConnectionError, type Query } from './http.ts';
+import { after } from './patience.ts';
 import { EventParser, type ServerEvent } from './sse.ts';
 
 export interface StreamOptions {
@@ -189,7 +190,7 @@ async function* reconnecting<T>(
 /** The head of an answer. Throws `unavailable` when it does not come in time. */
 async function answerWithin(maxSilenceMs: number, connect: Connect, signal: AbortSignal): Promise<IncomingMessage> {
   const late = new AbortController();
-  const timer = setTimeout(() => late.abort(), maxSilenceMs);
+  const callOff = after(maxSilenceMs, () => late.abort());
   try {
     return await connect(AbortSignal.any([signal, late.signal]));
   } catch (error) {
@@ -199,22 +200,22 @@ async function answerWithin(maxSilenceMs: number, connect: Connect, signal: Abor
       cause: error,
     });
   } finally {
-    clearTimeout(timer);
+    callOff();
   }
 }
 
 /** The bytes of an answer. A reader who takes long is no silence. */
 async function* bytesOf(answer: IncomingMessage, maxSilenceMs: number): AsyncGenerator<Uint8Array> {
   const cut = (): void => void answer.destroy(new Error(`nothing came for ${maxSilenceMs / 1000} s`));
-  let timer = setTimeout(cut, maxSilenceMs);
+  let callOff = after(maxSilenceMs, cut);
   try {
     for await (const chunk of answer) {
-      clearTimeout(timer);
+      callOff();
       yield chunk as Uint8Array;
-      timer = setTimeout(cut, maxSilenceMs);
+      callOff = after(maxSilenceMs, cut);
     }
   } finally {
-    clearTimeout(timer);
+    callOff();
   }
 }
 

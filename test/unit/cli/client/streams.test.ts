@@ -152,6 +152,21 @@ describe('a platform that is silent', () => {
     await begun(streamEvents(client, '/v1/s', limits), 'data: one\n\n');
   });
 
+  it('is not what comes of a stop of this program itself: what came meanwhile is read', async () => {
+    const text = '{"line":"one"}\n';
+    let more = (): unknown => undefined;
+    platform.handle((_seen, response) => {
+      response.writeHead(200).write(text);
+      more = () => response.end(text, () => void vi.advanceTimersByTime(200));
+    });
+    const stream = streamLines(client, '/v1/logs', limits);
+    await stream.next();
+    const next = stream.next();
+    await turn();
+    more();
+    expect((await next).value).toHaveLength(1);
+  });
+
   it('is not what a reader makes of it who takes long', async () => {
     const many = '{"line":"one"}\n'.repeat(300_000);
     platform.handle((_seen, response) => response.end(many));
