@@ -178,3 +178,19 @@ export async function addRouter(
     },
   };
 }
+
+/** What comes only when the routers have a change: their loop and they themselves are at work meanwhile. */
+export async function whileRouting<T>(
+  { routing }: TestControl,
+  { acknowledge }: Awaited<ReturnType<typeof addRouter>>,
+  coming: Promise<T>,
+): Promise<T> {
+  let done = false;
+  const answer = coming.finally(() => (done = true));
+  while (!done) {
+    await routing.reconcile();
+    acknowledge();
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  return answer;
+}

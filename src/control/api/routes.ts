@@ -1,6 +1,7 @@
 /** Endpoints of routes. */
 import type * as z from 'zod/mini';
 import * as api from '../../shared/contracts/api.ts';
+import type { HttpRoute } from '../../shared/contracts/routes.ts';
 import { PaasError } from '../../shared/errors.ts';
 import { formatRoute, parseRoute, type RouteParts } from '../../shared/routes-text.ts';
 import { appFlags, urlOf } from '../deploy/apps.ts';
@@ -10,6 +11,7 @@ import type { Trx } from '../store/open.ts';
 import type { AppRow } from '../store/schema.ts';
 import { endpoint, type Call, type Endpoint } from './define.ts';
 import { appOf, appPath, audit } from './naming.ts';
+import { untilInTable } from './routed.ts';
 
 export const routeEndpoints: Endpoint[] = [
   endpoint({
@@ -35,29 +37,30 @@ export const routeEndpoints: Endpoint[] = [
   endpoint({
     method: 'POST',
     path: `${appPath}/routes`,
-    summary: 'Add a route, or change one',
+    summary: 'Add a route, or change one; answered when all routers have it',
     role: 'developer',
     body: api.routeRequest,
     response: api.routeAnswer,
     handle: add,
+    settle: (call) => settle(call, true),
   }),
   endpoint({
     method: 'DELETE',
     path: `${appPath}/routes`,
-    summary: 'Remove a route',
+    summary: 'Remove a route; answered when no router has it any more',
     role: 'developer',
     body: api.routeRequest,
     handle: remove,
+    settle: (call) => settle(call, false),
   }),
 ];
 
 type RouteCall = Call<z.infer<typeof api.routeRequest>>;
 
 async function add(call: RouteCall): Promise<z.infer<typeof api.routeAnswer>> {
-  const { control, body } = call;
-  const { https } = body;
+  const { https } = call.body;
   const app = await appOf(call);
-  const route = parseRoute(body.route);
+  const route = parseRoute(call.body.route);
   const text = formatRoute(route);
   const answer = await call.commit(async (trx) => {
     await keepWhatever(trx, app, text);
@@ -68,7 +71,6 @@ async function add(call: RouteCall): Promise<z.infer<typeof api.routeAnswer>> {
     const how = https === undefined ? '' : https ? ', over https:// only' : ', over plain HTTP too';
     await audit(call, 'route.add', app, `route ${text} added${how}`);
   }
-  control.wake.routes();
   return answer;
 }
 
@@ -83,8 +85,29 @@ async function remove(call: RouteCall): Promise<unknown> {
     });
   });
   await audit(call, 'route.remove', app, `route ${text} removed`);
-  call.control.wake.routes();
   return answer;
+}
+
+/** Whoever asks the app next, at its new address or the one that went, is answered as the command has told. */
+async function settle(call: Omit<RouteCall, 'commit'>, isWished: boolean): Promise<void> {
+  const { store, routing } = call.control;
+  const { https } = call.body;
+  const { id: appId } = await appOf(call);
+  const wish = parseRoute(call.body.route);
+  const isIn = (routes: readonly (RouteParts & { https?: boolean | undefined })[]): boolean =>
+    routes.some(
+      (route) =>
+        route.host === wish.host &&
+        route.path === wish.path &&
+        (https === undefined || (route.https ?? false) === https),
+    );
+  const isOwn = ({ backend }: HttpRoute): boolean => routing.table.backends[backend]?.appId === appId;
+  await untilInTable(
+    call.control,
+    ({ http }) => isIn(http.filter(isOwn)) === isWished,
+    async () => isIn(await routesOf(store.db, appId)) === isWished,
+    `the route ${formatRoute(wish)}`,
+  );
 }
 
 /** A route that somebody asks for is no longer the rollout's own: it stays however that ends. */

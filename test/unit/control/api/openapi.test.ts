@@ -2,7 +2,7 @@ import * as z from 'zod/mini';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { appUrl, TestApi, type Answer } from '../../../support/api.ts';
 import * as life from '../../../support/app-life.ts';
-import { addHost, addRouter, makeControl, type TestControl } from '../../../support/control.ts';
+import { addHost, addRouter, makeControl, whileRouting, type TestControl } from '../../../support/control.ts';
 
 let control: TestControl;
 let api: TestApi;
@@ -86,23 +86,17 @@ describe('answers match their schemas', () => {
       path.replace(app, appUrl).replace(':deployment', deployment).replace(':host', 'shop.localhost');
     const certificate = { body: { source: 'self-signed' } };
     const asked = api.call('PUT', '/v1/certificates/shop.localhost', certificate);
-    let answered = false;
-    void asked.finally(() => (answered = true));
-    // It is answered when the routers have it.
-    while (!answered) {
-      await control.routing.reconcile();
-      world.router.acknowledge();
-      await new Promise((resolve) => setTimeout(resolve, 5));
-    }
-    matches('PUT', '/v1/certificates/:host', await asked);
+    matches('PUT', '/v1/certificates/:host', await whileRouting(control, world.router, asked));
     expect(readable().length).toBeGreaterThan(12);
     for (const { path } of readable()) matches('GET', path, await api.get(concrete(path)));
     matches('GET', `${app}/instances`, await api.get(`${appUrl}/instances?all=1`));
   });
 
   it('of changes', async () => {
-    const change = async (method: 'POST' | 'PATCH' | 'DELETE' | 'PUT', path: string, body: unknown, url = path) =>
-      matches(method, path, await api.call(method, url.replace(app, appUrl), { body }));
+    const change = async (method: 'POST' | 'PATCH' | 'DELETE' | 'PUT', path: string, body: unknown, url = path) => {
+      const asked = api.call(method, url.replace(app, appUrl), { body });
+      matches(method, path, path.endsWith('/routes') ? await whileRouting(control, world.router, asked) : await asked);
+    };
     const settle = () =>
       life.live(world, appId, async () => {
         const open = control.store.db.selectFrom('deployments').select('id').where('finished_at', 'is', null);

@@ -2,17 +2,17 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createHandlers } from '../../../../src/control/agents/handlers.ts';
 import { appUrl, TestApi } from '../../../support/api.ts';
-import { addHost, addRouter, makeControl, type TestControl } from '../../../support/control.ts';
+import { addHost, addRouter, makeControl, whileRouting, type TestControl } from '../../../support/control.ts';
 import { eventually } from '../../../support/eventually.ts';
 import { appRow } from '../../../support/rows.ts';
 
 let control: TestControl;
 let api: TestApi;
-let acknowledge: () => void;
+let router: Awaited<ReturnType<typeof addRouter>>;
 beforeEach(async () => {
   control = await makeControl();
   api = await TestApi.of(control);
-  ({ acknowledge } = await addRouter(control));
+  router = await addRouter(control);
   await control.store.db
     .insertInto('apps')
     .values(appRow('app_1', { name: 'shop', release: 1 }))
@@ -26,19 +26,14 @@ afterEach(() => control.close());
 /** A look of the routes' loop, and the router's word that it has the table. */
 async function routed(): Promise<void> {
   await control.routing.reconcile();
-  acknowledge();
+  router.acknowledge();
 }
 const backend = () => control.routing.table.backends['app_1/web'];
 
 /** A change's answer, with the routers at work. */
 async function change(method: 'PUT' | 'DELETE', path: string, body?: unknown) {
-  let done = false;
-  const answer = api.call(method, `${appUrl}/${path}`, body === undefined ? {} : { body }).finally(() => (done = true));
-  while (!done) {
-    await routed();
-    await new Promise((resolve) => setImmediate(resolve));
-  }
-  return answer;
+  const answer = api.call(method, `${appUrl}/${path}`, body === undefined ? {} : { body });
+  return whileRouting(control, router, answer);
 }
 
 describe('maintenance', () => {
@@ -111,11 +106,11 @@ describe('a change that routers have to take up', () => {
 describe('nginx configuration of an app', () => {
   const put = (nginx: string, more = {}) => change('PUT', 'nginx', { nginx, ...more });
   const asNginx = () => {
-    acknowledge = () => {
+    router.acknowledge = () => {
       const { version } = control.routing.table;
       control.routing.report('r', { version, url: 'http://127.0.0.1:8080', driver: 'nginx', open: {}, problems: [] });
     };
-    acknowledge();
+    router.acknowledge();
   };
   /** The agent of the router host answers checks so, until told otherwise. */
   function agentAnswers(problems: { line: number; message: string }[]): void {

@@ -1,6 +1,7 @@
 /** Every state of the rollout machine, every command: what a person in an incident sees of it (docs/rollouts.md). */
 import { afterEach, describe, expect, it } from 'vitest';
 import { appUrl, type Answer } from '../../../support/api.ts';
+import { whileRouting } from '../../../support/control.ts';
 import { Matrix, pushBody, states, type State } from './matrix-world.ts';
 
 let m: Matrix;
@@ -258,8 +259,9 @@ describe.each(states)('%s:', (state) => {
 
   it('a route that somebody adds stays, one that somebody removes is gone', async () => {
     m = await Matrix.in(state);
-    ok(await m.post('/routes', { route: 'two.example.com' }));
-    ok(await m.api.call('DELETE', `${appUrl}/routes`, { body: { route: 'shop.localhost' } }));
+    const removed = { body: { route: 'shop.localhost' } };
+    ok(await whileRouting(m.control, m.router, m.post('/routes', { route: 'two.example.com' })));
+    ok(await whileRouting(m.control, m.router, m.api.call('DELETE', `${appUrl}/routes`, removed)));
     await m.post('/rollout/cancel');
     await finish(state, 0);
     const { routes } = await m.kept();
