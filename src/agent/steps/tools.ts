@@ -90,11 +90,14 @@ function parseCache(text: string): Cache {
   }
 }
 
+/** A program that does not tell its version by then hangs; Java takes seconds for it on a machine that has just begun. */
+const askMs = 20_000;
+
 /** The version that a program prints; null when it fails (it is there but of no use), undefined when it hangs. */
 function ask(program: string, argv: readonly string[], path: string): Promise<string | null | undefined> {
   return new Promise((resolve) => {
     const env = { PATH: path, HOME: '/nonexistent', LC_ALL: 'C' };
-    execFile(program, [...argv], { timeout: 5000, killSignal: 'SIGKILL', env, cwd: '/' }, (error, stdout, stderr) => {
+    execFile(program, [...argv], { timeout: askMs, killSignal: 'SIGKILL', env, cwd: '/' }, (error, stdout, stderr) => {
       if (error) resolve(error.killed === true || errnoOf(error) === 'EAGAIN' ? undefined : null);
       else resolve(/\d+\.\d[\w.+-]*/.exec(stdout || stderr)?.[0] ?? null);
     });
