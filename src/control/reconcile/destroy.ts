@@ -2,10 +2,15 @@ import type { Control } from '../context.ts';
 import { leave, raiseGenerations } from '../store/instances.ts';
 import type { AppRow } from '../store/schema.ts';
 
-/** Removes a destroyed app's rows once none of its instances is left; the events stay. */
+/**
+ * Removes a destroyed app's rows once none of its instances is left; the events stay. Its routes and ports go first: an
+ * instance is not over before the routers have a table without it, which by this is one without them.
+ */
 export async function finishDestroy(control: Control, app: AppRow): Promise<void> {
   const { db } = control.store;
   await control.store.transaction(async (trx) => {
+    for (const table of ['routes', 'tcp_ports'] as const)
+      await trx.deleteFrom(table).where('app_id', '=', app.id).execute();
     const staying = await trx
       .selectFrom('instances')
       .select('id')
@@ -29,15 +34,7 @@ export async function finishDestroy(control: Control, app: AppRow): Promise<void
     return;
   }
   await control.store.transaction(async (trx) => {
-    for (const table of [
-      'routes',
-      'tcp_ports',
-      'cron_runs',
-      'instances',
-      'rollouts',
-      'deployments',
-      'builds',
-    ] as const) {
+    for (const table of ['cron_runs', 'instances', 'rollouts', 'deployments', 'builds'] as const) {
       await trx.deleteFrom(table).where('app_id', '=', app.id).execute();
     }
     await trx.deleteFrom('releases').where('app_id', '=', app.id).execute();
