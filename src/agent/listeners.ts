@@ -1,5 +1,6 @@
 /** Which processes listen on which TCP ports, from /proc/net/tcp and the descriptors of processes. */
 import { readFileSync, readdirSync, readlinkSync } from 'node:fs';
+import { readProcess } from '../shared/processes.ts';
 
 export interface Listener {
   port: number;
@@ -17,16 +18,21 @@ export function listListeners(): Listener[] | null {
   }
 }
 
-/** Those of the listeners whose socket one of the processes holds; null when no process could be looked into. */
+/**
+ * Those of the listeners whose socket one of the processes holds; what has ended holds none. Null when some live, and none
+ * of these could be looked into.
+ */
 export function listenersOf(pids: readonly number[], listeners: readonly Listener[]): Listener[] | null {
   const inodes = new Set<string>();
   let looked = false;
+  let closed = false;
   for (const pid of pids) {
     let descriptors: string[];
     try {
       descriptors = readdirSync(`/proc/${pid}/fd`);
     } catch {
-      continue; // ended meanwhile, or of another user
+      closed ||= isRunning(pid); // of another user
+      continue;
     }
     looked = true;
     for (const descriptor of descriptors) {
@@ -34,7 +40,12 @@ export function listenersOf(pids: readonly number[], listeners: readonly Listene
       if (inode !== null) inodes.add(inode);
     }
   }
-  return looked ? listeners.filter((one) => inodes.has(one.inode)) : null;
+  return closed && !looked ? null : listeners.filter((one) => inodes.has(one.inode));
+}
+
+function isRunning(pid: number): boolean {
+  const entry = readProcess(pid);
+  return entry !== null && entry.state !== 'Z';
 }
 
 function socketOf(link: string): string | null {

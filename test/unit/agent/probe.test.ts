@@ -1,3 +1,4 @@
+import { spawn } from 'node:child_process';
 import { getEventListeners, once } from 'node:events';
 import http from 'node:http';
 import net from 'node:net';
@@ -111,10 +112,17 @@ describe.runIf(process.platform === 'linux')('whose port', () => {
   });
 });
 
-describe.runIf(process.platform === 'linux')('an answer that comes before the instance has a process', () => {
-  it('is somebody else’s', async () => {
+describe.runIf(process.platform === 'linux')('an answer that comes while the instance has no process', () => {
+  it('is somebody else’s before it begins', async () => {
     const port = await listen(net.createServer(), '127.0.0.1');
     expect(explainPort([], '127.0.0.1', port)).toEqual({ ok: false, reason: `nothing listens on PORT (${port})` });
+  });
+
+  it('is somebody else’s when it could not get the port and has ended', async () => {
+    const port = await listen(net.createServer(), '127.0.0.1');
+    const ended = spawn('true');
+    await once(ended, 'exit');
+    expect(explainPort([ended.pid!], '127.0.0.1', port)).toMatchObject({ ok: false, foreign: true });
   });
 });
 

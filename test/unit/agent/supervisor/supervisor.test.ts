@@ -143,13 +143,16 @@ describe.runIf(process.platform === 'linux')('supervisor', () => {
     const host = await open();
     let foreign: http.Server | null = null;
     const taken = path.join(host.directory, 'taken');
-    const listen = `while (!require('fs').existsSync('${taken}')); ${server('process.env.PORT')}`;
+    const isTaken = `!fs.existsSync('${taken}') || fs.readFileSync('${taken}', 'utf8') === process.env.PORT`;
+    // With the first port it begins, and gets no further.
+    const begin = `if (${isTaken}) setTimeout(begin, 20); else { ${server('process.env.PORT')} }`;
+    const listen = `const fs = require('fs'); const begin = () => { ${begin} }; begin();`;
     const spec = web({ tree: host.trees.add({ 'server.js': listen }) });
     const stop = host.supervisor.onChange((changed) => {
       const port = changed[0]?.port;
       if (foreign || port === null || port === undefined) return;
       foreign = http.createServer((_request, response) => response.end('foreign'));
-      foreign.listen(port, '0.0.0.0', () => writeFileSync(taken, ''));
+      foreign.listen(port, '0.0.0.0', () => writeFileSync(taken, `${port}`));
     });
     host.supervisor.apply([spec]);
     const status = await host.until(spec.id, { state: 'healthy' });
