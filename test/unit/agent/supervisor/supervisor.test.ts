@@ -144,10 +144,9 @@ describe.runIf(process.platform === 'linux')('supervisor', () => {
     let foreign: http.Server | null = null;
     const taken = path.join(host.directory, 'taken');
     const isTaken = `!fs.existsSync('${taken}') || fs.readFileSync('${taken}', 'utf8') === process.env.PORT`;
-    // With the first port it begins, and gets no further.
     const begin = `if (${isTaken}) setTimeout(begin, 20); else { ${server('process.env.PORT')} }`;
-    const listen = `const fs = require('fs'); const begin = () => { ${begin} }; begin();`;
-    const spec = web({ tree: host.trees.add({ 'server.js': listen }) });
+    const files = { 'server.js': `const fs = require('fs'); const begin = () => { ${begin} }; begin();` };
+    const spec = web({ tree: host.trees.add(files) });
     const stop = host.supervisor.onChange((changed) => {
       const port = changed[0]?.port;
       if (foreign || port === null || port === undefined) return;
