@@ -61,8 +61,8 @@ type Frame = { text: string } | { bytes: Buffer };
 /** Some of the names are those of what runs. */
 const real = (text: string): string =>
   text
-    .replace(/"(instance|id)":"[^"]*"/g, `"$1":"${known.instance}"`)
-    .replace(/"appId":"[^"]*"/, `"appId":"${known.appId}"`);
+    .replace(/"(instance|id)":"(?:[^"\\]|\\.)*"/g, `"$1":"${known.instance}"`)
+    .replace(/"appId":"(?:[^"\\]|\\.)*"/, `"appId":"${known.appId}"`);
 const messages = fc
   .tuple(arbitraryOf(agentMessage, 20), fc.boolean())
   .map(([value, named]) => (named ? real(JSON.stringify(value)) : JSON.stringify(value)));
