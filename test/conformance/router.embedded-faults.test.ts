@@ -6,10 +6,9 @@ import { request } from 'node:http';
 import { join } from 'node:path';
 import { readFileSync, rmSync } from 'node:fs';
 import { connect } from 'node:tls';
-import { afterAll, afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it } from 'vitest';
 import { lockHolder } from '../../src/shared/lock-file.ts';
 import { isAlive, sendSignal } from '../../src/shared/processes.ts';
-import { removeBundles } from '../support/bundle.ts';
 import { certificateFor, trusted } from '../support/certificates.ts';
 import { ask, http2Client } from '../support/http2.ts';
 import { requireOrSkip } from '../support/skip.ts';
@@ -17,8 +16,6 @@ import { mountSmallDisk } from '../support/small-disk.ts';
 import { eventually, fetchText, freePort, httpServer, rawClient, tcpServer } from '../support/wire.ts';
 import { make } from './router/embedded.ts';
 import { CleanUp, portOf, tableOf, type MakeOptions } from './router/support.ts';
-
-afterAll(removeBundles);
 
 describe('the embedded router under faults', () => {
   const cleanUp = new CleanUp();

@@ -3,12 +3,11 @@ import { constants } from 'node:http2';
 import { chmodSync, statSync, truncateSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it } from 'vitest';
 import type { RouterConfig } from '../../src/router/port.ts';
 import { createRouter } from '../../src/router/registry.ts';
 import { lockHolder } from '../../src/shared/lock-file.ts';
 import { isAlive } from '../../src/shared/processes.ts';
-import { removeBundles } from '../support/bundle.ts';
 import { answerOf, ask, http2Client, http2Server } from '../support/http2.ts';
 import { eventually, fetchText, freePort, httpServer, rawClient, tcpServer } from '../support/wire.ts';
 import { routerConformance } from './router.suite.ts';
@@ -16,7 +15,6 @@ import { configured, make } from './router/embedded.ts';
 import { CleanUp, tableOf, type MakeOptions } from './router/support.ts';
 
 routerConformance('embedded', make);
-afterAll(removeBundles);
 
 describe('the embedded router process', () => {
   const cleanUp = new CleanUp();

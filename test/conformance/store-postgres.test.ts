@@ -2,7 +2,6 @@ import { sql, type Kysely } from 'kysely';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { migrations } from '../../src/control/store/migrations/index.ts';
 import { openStore } from '../../src/control/store/open.ts';
-import { removeBundles } from '../support/bundle.ts';
 import { PostgresServer, postgresPrograms, type PostgresProxy } from '../support/postgres.ts';
 import { requireOrSkip } from '../support/skip.ts';
 import { storeSuite, type StoreHarness } from './store.suite.ts';
@@ -13,10 +12,7 @@ let server: PostgresServer | undefined;
 beforeAll(async () => {
   if (programs !== null) server = await PostgresServer.start(programs);
 }, 120_000);
-afterAll(async () => {
-  await server?.stop();
-  removeBundles();
-});
+afterAll(() => server?.stop());
 
 const harness: StoreHarness = {
   require: (context) => requireOrSkip(context, programs !== null, 'PostgreSQL (initdb, postgres) is not installed'),

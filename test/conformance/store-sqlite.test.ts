@@ -12,14 +12,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { openStore } from '../../src/control/store/open.ts';
-import { removeBundles } from '../support/bundle.ts';
 import { storeSuite } from './store.suite.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'paas-store-'));
-afterAll(() => {
-  rmSync(directory, { recursive: true, force: true });
-  removeBundles();
-});
+afterAll(() => rmSync(directory, { recursive: true, force: true }));
 
 let files = 0;
 const fresh = () => Promise.resolve(join(directory, `${++files}.db`));

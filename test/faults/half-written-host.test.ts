@@ -4,9 +4,8 @@
  */
 import { copyFileSync, existsSync, mkdirSync, readdirSync, statSync, truncateSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
-import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { lockHolder } from '../../src/shared/lock-file.ts';
-import { removeBundles } from '../support/bundle.ts';
 import { FakeControl } from '../support/fake-control.ts';
 import { killNow } from '../support/platform.ts';
 import { AgentProcess, workerSpec } from '../support/running-agent.ts';
@@ -37,7 +36,6 @@ afterEach(async () => {
   await agent.destroy();
   await control.stop();
 });
-afterAll(removeBundles);
 
 const routed = (since = 0, what = '') =>
   control.until(

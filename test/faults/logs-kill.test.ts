@@ -5,13 +5,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { openSegmentLogStore } from '../../src/control/logs/segments.ts';
-import { bundle, removeBundles } from '../support/bundle.ts';
+import { bundle } from '../support/bundle.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'paas-logs-kill-'));
-afterAll(() => {
-  rmSync(root, { recursive: true, force: true });
-  removeBundles();
-});
+afterAll(() => rmSync(root, { recursive: true, force: true }));
 
 describe('kill -9 of a server that stores logs', () => {
   it('loses nothing that was acknowledged and doubles nothing, time after time', async () => {

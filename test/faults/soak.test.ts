@@ -8,9 +8,9 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { accessSync, constants } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { retention } from '../../src/control/reconcile/retention.ts';
-import { bundle, removeBundles } from '../support/bundle.ts';
+import { bundle } from '../support/bundle.ts';
 import type { Mark } from './programs/soak.ts';
 
 const full = process.env['PAAS_TEST_SOAK'] === 'full';
@@ -44,7 +44,6 @@ beforeAll(async () => {
     .split('\n')
     .map((line) => JSON.parse(line) as Mark);
 }, 45 * 60_000);
-afterAll(removeBundles);
 
 const of = (phase: string): Mark[] => marks.filter((mark) => mark.phase === phase);
 /** By how much a figure rises from the middle of a phase to its end. */

@@ -3,6 +3,7 @@ import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } fr
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { afterAll } from 'vitest';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const made = new Map<string, Promise<string>>();
@@ -10,7 +11,7 @@ let directory: string | undefined;
 
 /**
  * Bundles a program as scripts/build.js does, so that a test can run it as a process without dist/: once a test file,
- * into a temporary directory that `removeBundles` takes away.
+ * into a temporary directory that goes when its tests have ended.
  * @param entry from the repository's root: `src/router/embedded/main.ts`
  * @param name of the bundle: `router.js`
  * @param packages `external`: they stay outside (native ones cannot be bundled), as in the control plane
@@ -59,9 +60,7 @@ function temporary(): string {
   return directory;
 }
 
-/** For `afterAll` of a test file that bundled something. */
-export function removeBundles(): void {
+// Of each test file that leads here, however far: hooks go from the last to the first, so after all that uses a bundle.
+afterAll(() => {
   if (directory !== undefined) rmSync(directory, { recursive: true, force: true });
-  directory = undefined;
-  made.clear();
-}
+});

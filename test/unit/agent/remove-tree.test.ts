@@ -2,8 +2,8 @@ import { execFileSync } from 'node:child_process';
 import { chmodSync, copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeEach, expect, it } from 'vitest';
-import { bundle, removeBundles } from '../../support/bundle.ts';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { bundle } from '../../support/bundle.ts';
 import { requireOrSkip } from '../../support/skip.ts';
 
 let directory: string;
@@ -12,7 +12,6 @@ beforeEach(() => {
   chmodSync(directory, 0o777);
 });
 afterEach(() => rmSync(directory, { recursive: true, force: true }));
-afterAll(removeBundles);
 
 /** Runs a module as a user who is not root, since root may remove everything. */
 async function asUser(body: string): Promise<void> {

@@ -2,10 +2,10 @@ import { fork, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { afterAll, afterEach, expect, it, vi } from 'vitest';
+import { afterEach, expect, it, vi } from 'vitest';
 import type { LogBlock, LogPosition } from '../../../../src/shared/contracts/agent.ts';
 import type { InstanceSpec, InstanceStatus } from '../../../../src/shared/contracts/instances.ts';
-import { bundle, removeBundles } from '../../../support/bundle.ts';
+import { bundle } from '../../../support/bundle.ts';
 import { openTemporary, processesNaming, specOf } from '../../../support/instances.ts';
 import { eventually } from '../../../support/eventually.ts';
 
@@ -84,7 +84,6 @@ afterEach(async () => {
   rmSync(platform.directory, { recursive: true, force: true, maxRetries: 5 });
   platform = null;
 });
-afterAll(removeBundles);
 
 it.runIf(process.platform === 'linux')(
   'kill -9 of the agent restarts nothing, and loses and doubles no line',
