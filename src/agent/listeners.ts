@@ -1,6 +1,6 @@
 /** Which processes listen on which TCP ports, from /proc/net/tcp and the descriptors of processes. */
 import { readFileSync, readdirSync, readlinkSync } from 'node:fs';
-import { readProcess } from '../shared/processes.ts';
+import { processIdentity } from '../shared/processes.ts';
 
 export interface Listener {
   port: number;
@@ -31,7 +31,7 @@ export function listenersOf(pids: readonly number[], listeners: readonly Listene
     try {
       descriptors = readdirSync(`/proc/${pid}/fd`);
     } catch {
-      closed ||= isRunning(pid); // of another user
+      closed ||= processIdentity(pid) !== null; // of another user
       continue;
     }
     looked = true;
@@ -41,11 +41,6 @@ export function listenersOf(pids: readonly number[], listeners: readonly Listene
     }
   }
   return closed && !looked ? null : listeners.filter((one) => inodes.has(one.inode));
-}
-
-function isRunning(pid: number): boolean {
-  const entry = readProcess(pid);
-  return entry !== null && entry.state !== 'Z';
 }
 
 function socketOf(link: string): string | null {

@@ -1,5 +1,4 @@
 /** HTTP as bytes, for what no well-behaved client would send, and small servers that are closed with their test. */
-import { randomInt } from 'node:crypto';
 import {
   request,
   Agent,
@@ -9,7 +8,7 @@ import {
   type RequestOptions,
 } from 'node:http';
 import { connect, createServer as createTcpServer, type AddressInfo, type Server, type Socket } from 'node:net';
-import { errnoOf } from '../../src/shared/errors.ts';
+import { choosePort } from '../../src/agent/ports.ts';
 
 export interface Answer {
   status: number;
@@ -151,17 +150,7 @@ async function testServer(server: Server): Promise<TestServer> {
  * A port that nobody listens on. It lies below those that the kernel gives out by itself: neither a server that takes
  * any port nor a connection's own end gets it meanwhile.
  */
-export async function freePort(): Promise<number> {
-  for (;;) {
-    const port = randomInt(10_000, 20_000);
-    const server = createTcpServer().listen({ port, host: '127.0.0.1', exclusive: true });
-    const isFree = await new Promise<boolean>((resolve, reject) => {
-      server.once('listening', () => server.close(() => resolve(true)));
-      server.once('error', (error) => (errnoOf(error) === 'EADDRINUSE' ? resolve(false) : reject(error)));
-    });
-    if (isFree) return port;
-  }
-}
+export const freePort = (): Promise<number> => choosePort({ from: 10_000, to: 19_999 }, new Set());
 
 /** Waits for a condition, looking every 10 ms. @throws what it waited for after 20 s */
 export async function eventually(what: string, condition: () => boolean | Promise<boolean>): Promise<void> {

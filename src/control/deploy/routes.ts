@@ -87,9 +87,9 @@ export async function dropTcpPorts(trx: Trx, appId: string, release: number): Pr
 
 /** Process types of an app that some route or TCP port leads to. */
 export async function routedTypes(db: Db, appId: string): Promise<ReadonlySet<string>> {
-  const routes = await db.selectFrom('routes').select('process_type').where('app_id', '=', appId).execute();
-  const ports = await db.selectFrom('tcp_ports').select('process_type').where('app_id', '=', appId).execute();
-  return new Set([...routes, ...ports].map((row) => row.process_type));
+  const of = (table: 'routes' | 'tcp_ports') => db.selectFrom(table).select('process_type').where('app_id', '=', appId);
+  const rows = await of('routes').union(of('tcp_ports')).execute();
+  return new Set(rows.map((row) => row.process_type));
 }
 
 /** Gives every `service` process a TCP port of the routers, which it keeps as long as some release in force has it. */

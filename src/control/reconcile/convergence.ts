@@ -45,7 +45,7 @@ export async function judgeConvergence(
     const types = askedTypes(deployment);
     const isMeant = (type: string): boolean => types === null || types.includes(type);
     const isBack = deployment.kind !== 'rollback' || !rolling;
-    const { there, failed } = (await lookBeside(control, app, deployment)) ?? look(isMeant);
+    const { there, failed } = lookBeside(app, deployment, all, serves) ?? look(isMeant);
     if (there && isBack) await end(control, deployment);
     else if (failed && !stopped) {
       const name = `${failed.processType}.${failed.ordinal}`;

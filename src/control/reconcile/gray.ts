@@ -79,19 +79,16 @@ export async function grayWorkloads(control: Control, app: AppRow): Promise<Work
  * How far a scale of a release beside the stable one is; null for deployments about something else, and where that release
  * does not run beside any more.
  */
-export async function lookBeside(
-  control: Control,
+export function lookBeside(
   app: AppRow,
-  deployment: Pick<DeploymentRow, 'kind' | 'release'>,
-): Promise<{ there: boolean; failed: ObservedInstance | undefined } | null> {
-  const { kind, release } = deployment;
+  { kind, release }: Pick<DeploymentRow, 'kind' | 'release'>,
+  instances: readonly ObservedInstance[],
+  serves: (instance: ObservedInstance) => boolean,
+): { there: boolean; failed: ObservedInstance | undefined } | null {
   const counts = kind === 'scale' && release !== null ? beside(grayOf(app), app.release)[release] : undefined;
   if (!counts) return null;
-  const { instances } = await control.engine.observe(app.id);
   const own = instances.filter((instance) => instance.release === release);
   const staying = own.filter((instance) => !instance.leaving);
-  const { reached, failed } = judgeTargets(staying, app.state === 'active' ? counts : {}, {
-    serves: await control.routing.reaching(app.id),
-  });
+  const { reached, failed } = judgeTargets(staying, app.state === 'active' ? counts : {}, { serves });
   return { there: reached && staying.length === own.length, failed };
 }
