@@ -155,9 +155,12 @@ export function createCaller(options: CallerOptions): Caller {
   };
 }
 
-/** Exponential with full jitter, so that callers that failed together do not come back together. */
+/**
+ * Exponential; half of it is chance, so that callers that failed together do not come back together. Not all of it: a
+ * repeat that chance puts at once finds the same trouble, and its signature bears the same time.
+ */
 function backOff(attempts: number): number {
-  return Math.random() * Math.min(backOffMaxMs, backOffBaseMs * 2 ** (attempts - 1));
+  return (0.5 + Math.random() / 2) * Math.min(backOffMaxMs, backOffBaseMs * 2 ** (attempts - 1));
 }
 
 function isServerError(error: PaasError): boolean {
