@@ -1,4 +1,6 @@
-/** Waiting times between attempts: doubled from `minMs` to `maxMs`, each drawn from the upper half ("equal jitter"). */
+import { equalJitter } from '../shared/jitter.ts';
+
+/** Waiting times between attempts: doubled from `minMs` to `maxMs`, each with equal jitter. */
 export interface Backoff {
   next(): number;
   reset(): void;
@@ -8,7 +10,7 @@ export function createBackoff(minMs: number, maxMs: number, random: () => number
   let ceiling = minMs;
   return {
     next() {
-      const wait = ceiling / 2 + (random() * ceiling) / 2;
+      const wait = equalJitter(ceiling, random);
       ceiling = Math.min(maxMs, ceiling * 2);
       return wait;
     },

@@ -9,6 +9,7 @@
  */
 import type * as z from 'zod/mini';
 import { PaasError } from '../shared/errors.ts';
+import { equalJitter } from '../shared/jitter.ts';
 import { TransportError, type HttpRequest, type HttpResponse, type Transport } from './http.ts';
 import type { Clock } from './port.ts';
 
@@ -155,12 +156,9 @@ export function createCaller(options: CallerOptions): Caller {
   };
 }
 
-/**
- * Exponential; half of it is chance, so that callers that failed together do not come back together. Not all of it: a
- * repeat that chance puts at once finds the same trouble, and its signature bears the same time.
- */
+/** Exponential, and never at once: the signature of a repeat would bear the same time. */
 function backOff(attempts: number): number {
-  return (0.5 + Math.random() / 2) * Math.min(backOffMaxMs, backOffBaseMs * 2 ** (attempts - 1));
+  return equalJitter(Math.min(backOffMaxMs, backOffBaseMs * 2 ** (attempts - 1)));
 }
 
 function isServerError(error: PaasError): boolean {

@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { IncomingMessage } from 'node:http';
 import { PaasError } from '../../shared/errors.ts';
 import { newId } from '../../shared/ids.ts';
+import { equalJitter } from '../../shared/jitter.ts';
 import { version } from '../../shared/version.ts';
 import { answerError, connectionProblem, isSuccess, parseAnswer, readBody } from './answers.ts';
 import { Connection, ConnectionError, type Outgoing, type Platform, type Query } from './http.ts';
@@ -69,7 +70,7 @@ export class Client {
         return await this.#once(request, outgoing);
       } catch (error) {
         throwIfAborted(request.signal);
-        const waitMs = Math.min(1000, 100 * 2 ** attempt) * (0.5 + Math.random() / 2);
+        const waitMs = equalJitter(Math.min(1000, 100 * 2 ** attempt));
         // From the first failure on: what was asked for may have taken long before.
         deadline ??= Date.now() + (request.patienceMs ?? defaultPatienceMs);
         const isOver = Date.now() + waitMs > deadline;

@@ -5,6 +5,7 @@
 import type { IncomingMessage } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fromErrorBody, PaasError } from '../../shared/errors.ts';
+import { equalJitter } from '../../shared/jitter.ts';
 import { connectionProblem, isErrorBody } from './answers.ts';
 import { throwIfAborted, type Client } from './client.ts';
 import { ConnectionError, type Query } from './http.ts';
@@ -178,7 +179,7 @@ async function* reconnecting<T>(
     }
     if (!hasBegun || problem.code !== 'unavailable') throw problem;
     if (failures === 0) brokenAt = Date.now();
-    const waitMs = Math.max(retryMs() ?? 0, Math.min(5000, 100 * 2 ** failures)) * (0.5 + Math.random() / 2);
+    const waitMs = equalJitter(Math.max(retryMs() ?? 0, Math.min(5000, 100 * 2 ** failures)));
     failures += 1;
     if (Date.now() + waitMs - brokenAt > patienceMs) throw problem;
     options.onReconnect?.(problem.message);

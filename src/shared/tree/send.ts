@@ -11,6 +11,7 @@
 import { readlinkSync } from 'node:fs';
 import { setImmediate, setTimeout } from 'node:timers/promises';
 import { errnoOf, PaasError } from '../errors.ts';
+import { equalJitter } from '../jitter.ts';
 import { decodeDirectory, type TreeEntry } from './directory.ts';
 import { sha256 } from './hash.ts';
 import { changedWhileSent, encodePack, packBytes, type PackObject } from './pack.ts';
@@ -239,7 +240,7 @@ async function patiently<T>(
       throwIfAborted(options.signal);
       const isBroken = error instanceof PaasError ? broken.has(error.code) : errnoOf(error) !== undefined;
       if (!isBroken || !(error instanceof Error) || transport?.isReached?.() === false) throw error;
-      const waitMs = Math.min(8_000, 200 * 2 ** attempt) * (0.5 + Math.random() / 2);
+      const waitMs = equalJitter(Math.min(8_000, 200 * 2 ** attempt));
       brokenSince ??= performance.now();
       if (performance.now() - brokenSince + waitMs > patienceMs)
         throw new PaasError(
